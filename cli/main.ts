@@ -1,0 +1,42 @@
+/** The command line: `noos …`. Each command is a file beside this one. */
+import { readFileSync } from "node:fs"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Cause, Effect, Exit, Option } from "effect"
+import { CliError, Command } from "effect/cli"
+import { run } from "./run.ts"
+import { code, Stop } from "./stop.ts"
+import { tool } from "./tool.ts"
+
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+  version: string
+}
+
+const noos = Command.make("noos").pipe(
+  Command.withDescription("The operating system for language models"),
+  Command.withSubcommands([run, tool])
+)
+
+const complain = (what: string, todo: string) => process.stderr.write(`noos: ${what}\nnoos: ${todo}\n`)
+
+/** The exit code of the whole command; says what went wrong, in two lines, when nobody has yet. */
+const codeOf = (exit: Exit.Exit<unknown, unknown>): number => {
+  if (Exit.isSuccess(exit)) return code.ok
+  if (Cause.hasInterruptsOnly(exit.cause)) return code.interrupted
+  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  if (error instanceof Stop) {
+    if (error.what !== undefined) complain(error.what, error.todo ?? "see `noos --help`")
+    return error.code
+  }
+  if (CliError.isCliError(error)) return code.usage
+  if (typeof error === "object" && error !== null && "message" in error && "hint" in error) {
+    complain(String(error.message), String(error.hint))
+    return code.environment
+  }
+  complain(`internal error: ${Cause.pretty(exit.cause)}`, "please report this with the command that led here")
+  return code.failed
+}
+
+Command.run(noos, { version }).pipe(
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain({ disableErrorReporting: true, teardown: (exit, onExit) => onExit(codeOf(exit)) })
+)

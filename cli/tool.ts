@@ -1,0 +1,128 @@
+/** `noos tool list` and `noos tool call`: the syscall table, and one call through the whole path without a model. */
+import { resolve } from "node:path"
+import { Effect } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { Journal } from "../kernel/journal.ts"
+import { toolLine } from "../kernel/prompt.ts"
+import { exit, type Outcome, Syscalls } from "../kernel/syscall.ts"
+import type { ToolError } from "../kernel/tool.ts"
+import { builtins } from "../tools/index.ts"
+import { callLayer, openWorkspace } from "./environment.ts"
+import { codeOfCall, Stop } from "./stop.ts"
+
+const tools = [...builtins, exit]
+
+const json = Flag.Boolean("json").pipe(Flag.withDefault(false), Flag.withDescription("JSON on stdout"))
+
+const list = Command.make("list", { json }, ({ json }) =>
+  Effect.sync(() => {
+    for (const tool of tools) {
+      const { name, description, input, effect } = tool
+      console.log(
+        json ? JSON.stringify({ name, description, input, effect }) : `${toolLine(tool)}  [${effect}]`
+      )
+    }
+  })
+).pipe(Command.withDescription("Show the tools"))
+
+/** What a call came to, with the arguments as they were understood. `pid` is the process it was made for. */
+export interface Called {
+  readonly pid: number | null
+  readonly args: unknown
+  readonly outcome: Outcome
+}
+
+/** One call by name and JSON text, in a run and a process of its own. */
+export const callTool = Effect.fn("noos.callTool")(function* (
+  name: string,
+  text: string,
+  folder: string,
+  approved: boolean
+) {
+  const parsed = parse(text)
+  if ("message" in parsed) {
+    const error = { code: "bad_input" as const, message: parsed.message }
+    const outcome: Outcome = { id: undefined, ms: 0, ok: false, error, text: error.message }
+    return { pid: null, args: null, outcome } satisfies Called
+  }
+  const journal = yield* Journal
+  const syscalls = yield* Syscalls
+  const workspace = yield* openWorkspace(folder)
+  const run = yield* journal.beginRun({
+    task: `tool call ${name.slice(0, 80)}`,
+    workspace: folder,
+    model: "none"
+  })
+  const pid = yield* journal.spawn({ run, program: "tool call" })
+  const caller = {
+    pid,
+    tools,
+    workspace,
+    approve: () => Effect.succeed(approved),
+    progress: (text: string) => Effect.sync(() => process.stderr.write(`${text}\n`))
+  }
+  const end = (status: "ok" | "failed" | "interrupted") =>
+    journal.exit(pid, { status, why: "tool call" }).pipe(Effect.andThen(journal.endRun(run, status)))
+  const outcome = yield* syscalls
+    .dispatch(caller, { tool: name, args: parsed.args })
+    .pipe(Effect.onInterrupt(() => Effect.ignore(end("interrupted"))))
+  yield* end(outcome.ok ? "ok" : "failed")
+  return { pid, args: parsed.args, outcome } satisfies Called
+}, Effect.scoped)
+
+const parse = (text: string): { readonly args: unknown } | { readonly message: string } => {
+  try {
+    return { args: JSON.parse(text) as unknown }
+  } catch (e) {
+    return { message: `the arguments are not JSON: ${e instanceof Error ? e.message.slice(0, 120) : e}` }
+  }
+}
+
+const call = Command.make(
+  "call",
+  {
+    name: Argument.String("name").pipe(Argument.withDescription("The tool")),
+    args: Argument.String("json").pipe(Argument.withDescription("Its arguments, a JSON object")),
+    workspace: Flag.String("workspace").pipe(
+      Flag.withDefault("."),
+      Flag.withDescription("The folder to work in")
+    ),
+    yes: Flag.Boolean("yes").pipe(
+      Flag.withDefault(false),
+      Flag.withDescription("Approve a call that reaches outside the workspace")
+    ),
+    json
+  },
+  Effect.fn("noos.tool.call")(function* (flags) {
+    const { pid, args, outcome } = yield* callTool(
+      flags.name,
+      flags.args,
+      resolve(flags.workspace),
+      flags.yes
+    ).pipe(Effect.provide(callLayer))
+    if (flags.json) {
+      const { id, ms, text: _, ...rest } = outcome
+      console.log(
+        JSON.stringify({ type: "syscall", pid, id: id ?? null, tool: flags.name, args, ...rest, ms })
+      )
+    } else if (outcome.ok) console.log(outcome.text)
+    if (outcome.ok) return
+    const { code, message } = outcome.error
+    return yield* new Stop({
+      code: codeOfCall(code),
+      ...(flags.json ? {} : { what: message, todo: hint(code) })
+    })
+  })
+).pipe(Command.withDescription("Run one call: checked, sandboxed, journalled"))
+
+const hint = (error: ToolError["code"]): string => {
+  if (error === "bad_input") return "`noos tool list` shows each tool's arguments"
+  if (error === "outside_workspace") return "use a path inside --workspace"
+  if (error === "denied") return "approve it with --yes"
+  return "see the message above; the call changed nothing that it does not name"
+}
+
+export const tool = Command.make("tool").pipe(
+  Command.withDescription("The tools a process can call"),
+  Command.withSubcommands([list, call])
+)

@@ -1,0 +1,112 @@
+/**
+ * What the kernel asks of an inference engine: keep sequences, prefill them, decode one token of each at a time.
+ *
+ * The kernel owns the loop. An engine never runs on its own: `step` takes one batch of work, one item a sequence,
+ * and settles when every item has. Stepping sequences together is what fills the engine's batches; pausing a
+ * sequence is leaving it out of the next batch.
+ */
+import { Context, type Effect, Schema, type Scope } from "effect"
+
+/** A token id of the engine's own vocabulary. */
+export type Token = number
+
+/** How the next token is chosen. `temperature` 0 is greedy. */
+export interface Sampling {
+  readonly temperature: number
+  readonly topK?: number
+  readonly topP?: number
+  readonly minP?: number
+  readonly seed: number
+}
+
+/** Text put around each role's message, from the model's own chat template. Each is a pair [before, after]. */
+export interface ChatTemplate {
+  readonly system: readonly [string, string]
+  readonly user: readonly [string, string]
+  readonly model: readonly [string, string]
+}
+
+/** A grammar compiled for this engine. Opaque; made by `Engine.grammar`, shared by any number of sequences. */
+export interface Grammar {
+  readonly gbnf: string
+}
+
+/**
+ * One token of output. `done` when the grammar is complete or the model ended its turn: no further decode follows.
+ *
+ * - A grammar whose text opens with a brace is complete when that object closes; any other when the model ends.
+ * - The token that ends the model's turn by itself is told but not kept: it is no part of `length`.
+ * - `text` is what the token adds; a character spread over several tokens comes whole with the last of them.
+ */
+export interface Decoded {
+  readonly token: Token
+  readonly text: string
+  readonly done: boolean
+}
+
+/**
+ * One sequence: a row of the KV cache. `length` counts the tokens in it, the last decoded one included.
+ * At most one of `prefill`, `decode` is under way at a time.
+ */
+export interface Sequence {
+  readonly length: number
+  /** Keeps the first `length` tokens and forgets the rest. */
+  readonly rewind: (length: number) => Effect.Effect<void, EngineError>
+}
+
+/** What one sequence does in a step. A prefill is one chunk: the kernel cuts long prompts. */
+export type Work =
+  | { readonly _tag: "Prefill"; readonly sequence: Sequence; readonly tokens: ReadonlyArray<Token> }
+  | {
+      /**
+       * Samples the next token. The first decode after a prefill starts the grammar afresh; the following ones go on
+       * with it, also when other sequences were stepped in between.
+       */
+      readonly _tag: "Decode"
+      readonly sequence: Sequence
+      readonly sampling: Sampling
+      readonly grammar?: Grammar
+    }
+
+/** The engine failed: loading, memory, a lost device, a grammar it cannot read. */
+export class EngineError extends Schema.TaggedError<EngineError>()("EngineError", {
+  message: Schema.String,
+  hint: Schema.String
+}) {}
+
+/** The engine of a model file. One loaded model, one context, `sequences` rows of `contextSize` tokens each. */
+export class Engine extends Context.Service<
+  Engine,
+  {
+    readonly model: {
+      readonly path: string
+      readonly name: string
+      readonly parameters: number
+      readonly device: string
+      /** Whose `template` it is: the model's own, or ChatML because the model has none that can be cut into pieces. */
+      readonly chat?: "model" | "chatml"
+    }
+    /** Tokens one sequence can hold, as really loaded. */
+    readonly contextSize: number
+    readonly sequences: number
+    /** The most tokens one prefill item should carry. */
+    readonly chunk: number
+    readonly template: ChatTemplate
+    /** The token every sequence starts with, if the vocabulary has one and wants it. */
+    readonly bos: ReadonlyArray<Token>
+    /** The model's own tokenizer. With `special`, control tokens written in the text become those tokens. */
+    readonly tokenize: (text: string, special?: boolean) => ReadonlyArray<Token>
+    readonly detokenize: (tokens: ReadonlyArray<Token>, special?: boolean) => string
+    readonly grammar: (gbnf: string) => Effect.Effect<Grammar, EngineError>
+    /** Takes a free sequence, given back when the scope closes. Waits for none: fails when all are taken. */
+    readonly sequence: Effect.Effect<Sequence, EngineError, Scope.Scope>
+    /**
+     * One lockstep batch; at most one item a sequence. Prefill items give `undefined`. A batch that cannot run, such as
+     * one that does not fit into a sequence's context, fails before any of it does. Interruptible between batches: one
+     * under way is finished first, so an interrupted caller finds a token more than it was told of and can rewind.
+     */
+    readonly step: (
+      batch: ReadonlyArray<Work>
+    ) => Effect.Effect<ReadonlyArray<Decoded | undefined>, EngineError>
+  }
+>()("noos/Engine") {}

@@ -1,0 +1,82 @@
+/**
+ * The words around a process: how its tools, task and results are written for the model.
+ *
+ * This file is the only place where prompt text is made: the kernel renders a running process with it and
+ * models/nano/generate.ts renders the embedded model's training traces with it. A change here means training again.
+ * Everything is append-only: a page, once written, never changes, so the KV cache of what came before it stays good.
+ */
+import type { ChatTemplate, Token } from "./engine/engine.ts"
+import type { JsonSchema } from "./tool.ts"
+
+/** The part of a tool that the model reads. */
+export interface ToolCard {
+  readonly name: string
+  readonly description: string
+  readonly input: JsonSchema
+}
+
+/** A JSON Schema as the type a programmer would write: `string`, `"a"|"b"`, `integer[]`, `{x: number}`. */
+export const typeOf = (schema: JsonSchema): string => {
+  if (Array.isArray(schema.enum)) return schema.enum.map((v) => JSON.stringify(v)).join("|")
+  if ("const" in schema) return JSON.stringify(schema.const)
+  const alternatives = schema.anyOf ?? schema.oneOf
+  if (Array.isArray(alternatives)) return alternatives.map(typeOf).join("|")
+  if (Array.isArray(schema.type)) return schema.type.join("|")
+  if (schema.type === "array") {
+    const items = typeof schema.items === "object" ? typeOf(schema.items as JsonSchema) : "any"
+    return items.includes("|") ? `(${items})[]` : `${items}[]`
+  }
+  if (schema.type === "object" || schema.properties)
+    return schema.properties ? `{${fieldsOf(schema)}}` : "object"
+  return typeof schema.type === "string" ? schema.type : "any"
+}
+
+const fieldsOf = (schema: JsonSchema): string => {
+  const required = new Set((schema.required as ReadonlyArray<string> | undefined) ?? [])
+  return Object.entries((schema.properties as Record<string, JsonSchema> | undefined) ?? {})
+    .map(([name, field]) => `${name}${required.has(name) ? "" : "?"}: ${typeOf(field)}`)
+    .join(", ")
+}
+
+/** One tool on one line: `name(arg: type, option?: type) What it does.`, with described arguments after it. */
+export const toolLine = (tool: ToolCard): string => {
+  const described = Object.entries((tool.input.properties as Record<string, JsonSchema> | undefined) ?? {})
+    .filter(([, field]) => typeof field.description === "string")
+    .map(([name, field]) => ` ${name}: ${field.description}`)
+  return `${tool.name}(${fieldsOf(tool.input)}) ${tool.description}${described.join("")}`.replace(
+    /\s*\n\s*/g,
+    " "
+  )
+}
+
+/** The system page: how to work, and the tools that this process was granted. */
+export const systemText = (tools: ReadonlyArray<ToolCard>, instructions = ""): string =>
+  `Do the task with the tools. Each turn, write one call as JSON: {"tool":NAME,"args":{...}}. Its result comes next. ` +
+  `When the task is done, call exit with the answer.\n${instructions === "" ? "" : `${instructions}\n`}Tools:\n${tools.map(toolLine).join("\n")}`
+
+/** A result page. Errors say so first, so that a model need not guess from the text. */
+export const resultText = (ok: boolean, text: string): string => `${ok ? "result" : "error"}: ${text}`
+
+/** The call as the model writes it, in the one spelling that traces use. */
+export const callText = (tool: string, args: unknown): string => JSON.stringify({ tool, args })
+
+/** What of an engine the rendering needs. */
+export interface Renderer {
+  readonly template: ChatTemplate
+  readonly bos: ReadonlyArray<Token>
+  readonly tokenize: (text: string, special?: boolean) => ReadonlyArray<Token>
+}
+
+/** Tokens of one whole message. Only the template's own text may hold control tokens; `text` never does. */
+export const message = (engine: Renderer, role: keyof ChatTemplate, text: string): Array<Token> => {
+  const [before, after] = engine.template[role]
+  return [...engine.tokenize(before, true), ...engine.tokenize(text), ...engine.tokenize(after, true)]
+}
+
+/** Tokens that open the model's turn; what it writes next is its call. */
+export const openTurn = (engine: Renderer): ReadonlyArray<Token> =>
+  engine.tokenize(engine.template.model[0], true)
+
+/** Tokens that close the model's turn after its call. */
+export const closeTurn = (engine: Renderer): ReadonlyArray<Token> =>
+  engine.tokenize(engine.template.model[1], true)

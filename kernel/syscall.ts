@@ -1,0 +1,198 @@
+/**
+ * The one way a call reaches the world: check → authorise → journal the intent → run → journal the outcome.
+ *
+ * Model, command line and library all come through `dispatch`. It never fails for what a call does: every wrong call
+ * gets an `Outcome` that says what was wrong. Only a journal that cannot be written is a failure, and then nothing runs.
+ */
+import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js"
+import { Clock, Context, Effect, Layer } from "effect"
+import type { Workspace } from "../sandbox/sandbox.ts"
+import { Journal, type JournalError } from "./journal.ts"
+import { type AnyTool, defineTool, ToolError } from "./tool.ts"
+
+/** A call as it comes in: nothing about it has been believed yet. */
+export interface Request {
+  readonly tool: string
+  readonly args: unknown
+  /** The page that the model wrote it on. */
+  readonly page?: { readonly text: string; readonly tokens: number }
+}
+
+/** What became of a call. `id` is its number in the journal; a call that was refused before it began has none. */
+export type Outcome = { readonly id: number | undefined; readonly ms: number; readonly text: string } & (
+  | { readonly ok: true; readonly result: unknown }
+  | { readonly ok: false; readonly error: { readonly code: ToolError["code"]; readonly message: string } }
+)
+
+/** Asks a person about one exact call. */
+export type Approve = (tool: AnyTool, args: unknown) => Effect.Effect<boolean>
+
+/** Who calls: on whose behalf, with which tools, in which folder. */
+export interface Caller {
+  readonly pid: number
+  readonly tools: ReadonlyArray<AnyTool>
+  readonly workspace: Workspace
+  readonly approve: Approve
+  readonly progress: (text: string) => Effect.Effect<void>
+}
+
+/** The system call by which a process ends. The kernel itself serves it. */
+export const exit = defineTool({
+  name: "exit",
+  description: "End with the answer.",
+  input: {
+    type: "object",
+    properties: { answer: { type: "string" }, failed: { type: "boolean" } },
+    required: ["answer"],
+    additionalProperties: false
+  },
+  effect: "pure",
+  execute: ({ answer }: { answer: string; failed?: boolean }) => Effect.succeed(answer)
+})
+
+/** Bytes of one call's arguments as JSON, and how deep they may nest. */
+const limits = { bytes: 1024 * 1024, depth: 64 }
+
+const ajv = new Ajv2020({ strict: false, allErrors: false, validateFormats: false, logger: false })
+const compiled = new WeakMap<AnyTool, ValidateFunction>()
+
+/** The check of a tool's input schema. Throws for a schema that is none. */
+export const validator = (tool: AnyTool): ValidateFunction => {
+  const known = compiled.get(tool)
+  if (known !== undefined) return known
+  const validate = ajv.compile(tool.input)
+  compiled.set(tool, validate)
+  return validate
+}
+
+const deeperThan = (value: unknown, depth: number): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  (depth === 0 || Object.values(value).some((v) => deeperThan(v, depth - 1)))
+
+const explain = (error: ErrorObject | undefined): string => {
+  if (error === undefined) return "bad arguments"
+  const where = error.instancePath === "" ? "" : `${error.instancePath.slice(1).replaceAll("/", ".")} `
+  const extra = error.keyword === "additionalProperties" ? `: ${error.params.additionalProperty}` : ""
+  const allowed = error.keyword === "enum" ? `: ${JSON.stringify(error.params.allowedValues)}` : ""
+  return `bad arguments: ${where}${error.message}${extra}${allowed}`
+}
+
+/** Why this call must not run, if so. */
+const check = (caller: Caller, request: Request): AnyTool | ToolError => {
+  const bad = (message: string) => new ToolError({ code: "bad_input", message })
+  const tool = caller.tools.find((t) => t.name === request.tool)
+  if (tool === undefined) return bad(`no such tool: ${request.tool.slice(0, 80)}`)
+  if (deeperThan(request.args, limits.depth)) return bad(`bad arguments: nested deeper than ${limits.depth}`)
+  const bytes = Buffer.byteLength(JSON.stringify(request.args ?? null))
+  if (bytes > limits.bytes) return bad(`bad arguments: ${bytes} bytes, at most ${limits.bytes}`)
+  const validate = validator(tool)
+  return validate(request.args) ? tool : bad(explain(validate.errors?.[0]))
+}
+
+/** The text a model sees of a result. */
+const textOf = (tool: AnyTool, result: unknown): string => {
+  if (tool.toModel !== undefined) return tool.toModel(result)
+  return typeof result === "string" ? result : (JSON.stringify(result) ?? "done")
+}
+
+export class Syscalls extends Context.Service<
+  Syscalls,
+  {
+    /** Runs one call to its end. Interrupting it cancels the call, whose outcome is then journalled as cancelled. */
+    readonly dispatch: (caller: Caller, request: Request) => Effect.Effect<Outcome, JournalError>
+  }
+>()("noos/Syscalls") {
+  static readonly layer = Layer.effect(
+    Syscalls,
+    Effect.gen(function* () {
+      const journal = yield* Journal
+
+      const refuse = (caller: Caller, request: Request, error: ToolError) =>
+        journal
+          .event(caller.pid, "refused", {
+            tool: request.tool.slice(0, 80),
+            code: error.code,
+            message: error.message
+          })
+          .pipe(
+            Effect.as<Outcome>({
+              id: undefined,
+              ms: 0,
+              ok: false,
+              error: { code: error.code, message: error.message },
+              text: error.message
+            })
+          )
+
+      const dispatch = Effect.fn("Syscalls.dispatch")(function* (caller: Caller, request: Request) {
+        const tool = check(caller, request)
+        if (tool instanceof ToolError) return yield* refuse(caller, request, tool)
+        if (tool.effect === "irreversible" && !(yield* caller.approve(tool, request.args))) {
+          const message = `denied: ${tool.name} reaches outside the workspace and nobody approved this call`
+          return yield* refuse(caller, request, new ToolError({ code: "denied", message }))
+        }
+
+        const began = yield* Clock.currentTimeMillis
+        const { id, key } = yield* journal.syscallIntent(caller.pid, {
+          tool: tool.name,
+          args: request.args,
+          effect: tool.effect,
+          ...(request.page === undefined ? {} : { page: request.page })
+        })
+        const run = Effect.suspend(() =>
+          tool.execute(request.args as never, {
+            workspace: caller.workspace,
+            idempotencyKey: key,
+            progress: caller.progress
+          })
+        ).pipe(
+          Effect.flatMap((result) => {
+            if (isJson(result))
+              return Effect.succeed({ ok: true as const, result, text: textOf(tool, result) })
+            return Effect.fail(
+              new ToolError({ code: "failed", message: `${tool.name}: its result is not plain data` })
+            )
+          }),
+          Effect.catch((e) => Effect.succeed(failure(e))),
+          // A tool that throws costs its own call and nothing else.
+          Effect.catchDefect((defect) =>
+            Effect.succeed(
+              failure(
+                new ToolError({ code: "failed", message: `${tool.name} crashed: ${messageOf(defect)}` })
+              )
+            )
+          ),
+          Effect.onInterrupt(() =>
+            Effect.ignore(
+              journal.syscallOutcome(id, failure(new ToolError({ code: "failed", message: "cancelled" })))
+            )
+          )
+        )
+        const outcome = yield* run
+        yield* journal.syscallOutcome(id, outcome)
+        return { ...outcome, id, ms: (yield* Clock.currentTimeMillis) - began } satisfies Outcome
+      })
+
+      return { dispatch }
+    })
+  )
+}
+
+/** Whether a result survives being written down: no cycles, functions or big integers. */
+const isJson = (value: unknown): boolean => {
+  try {
+    return value === undefined || JSON.stringify(value) !== undefined
+  } catch {
+    return false
+  }
+}
+
+const failure = (error: ToolError) => ({
+  ok: false as const,
+  error: { code: error.code, message: error.message },
+  text: error.message
+})
+
+const messageOf = (defect: unknown): string =>
+  (defect instanceof Error ? defect.message : String(defect)).split("\n", 1)[0]!.slice(0, 200)

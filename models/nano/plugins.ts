@@ -1,0 +1,718 @@
+/**
+ * Tools that nano has never seen: random names, arguments and descriptions, so that the only way to use them is to read
+ * the list in the prompt. Also the disguises under which the built-in tools appear in training.
+ */
+
+import type { ToolCard } from "../../kernel/prompt.ts"
+import type { JsonSchema } from "../../kernel/tool.ts"
+import { fileName, phrase, type Random, scramble, sentence, word } from "./language.ts"
+import type { Step } from "./world.ts"
+
+/** A tool of a task: its card, and how to ask for it. */
+export interface Plugin {
+  readonly card: ToolCard
+  readonly step: (r: Random) => Step
+}
+
+const object = (
+  properties: Record<string, JsonSchema>,
+  optional: ReadonlyArray<string> = []
+): JsonSchema => ({
+  type: "object",
+  properties,
+  required: Object.keys(properties).filter((k) => !optional.includes(k)),
+  additionalProperties: false
+})
+
+/** The exact schemas of the built-in tools as the prompt shows them. A test holds them against the real ones. */
+export const builtinCards: ReadonlyArray<ToolCard> = [
+  {
+    name: "shell",
+    description: "Run a command line in the workspace.",
+    input: object(
+      {
+        command: { anyOf: [{ type: "string" }, { type: "array", items: { type: "string" } }] },
+        seconds: { type: "number" }
+      },
+      ["seconds"]
+    )
+  },
+  {
+    name: "fs_read",
+    description: "Read a text file.",
+    input: object({ path: { type: "string" }, line: { type: "integer" }, lines: { type: "integer" } }, [
+      "line",
+      "lines"
+    ])
+  },
+  {
+    name: "fs_write",
+    description: "Write a text to a file, replacing it.",
+    input: object({ path: { type: "string" }, text: { type: "string" } })
+  },
+  {
+    name: "fs_edit",
+    description: "Replace one piece of text in a file.",
+    input: object({ path: { type: "string" }, old: { type: "string" }, new: { type: "string" } })
+  },
+  {
+    name: "fs_list",
+    description: "List the files of a folder.",
+    input: object({ path: { type: "string" } }, ["path"])
+  },
+  {
+    name: "fs_search",
+    description: "Find the lines that contain a text.",
+    input: object({ text: { type: "string" }, path: { type: "string" } }, ["path"])
+  },
+  {
+    name: "calc",
+    description: "Compute an arithmetic expression.",
+    input: object({ expression: { type: "string" } })
+  },
+  {
+    name: "exit",
+    description: "End with the answer.",
+    input: object({ answer: { type: "string" }, failed: { type: "boolean" } }, ["failed"])
+  }
+]
+
+/** Other names, arguments and descriptions that the built-in tools get in training. */
+const disguises: Record<
+  string,
+  {
+    names: ReadonlyArray<string>
+    args: Record<string, ReadonlyArray<string>>
+    descriptions: ReadonlyArray<string>
+  }
+> = {
+  shell: {
+    names: ["run", "bash", "sh", "exec", "terminal", "run_command", "shell_run", "command"],
+    args: { command: ["cmd", "command", "line", "script", "run"], seconds: ["timeout", "seconds", "limit"] },
+    descriptions: [
+      "Run a shell command.",
+      "Execute a command line.",
+      "Run a command in a shell and give its output.",
+      "Execute a shell line."
+    ]
+  },
+  fs_read: {
+    names: ["read", "read_file", "cat", "open_file", "view", "load_text", "get_file"],
+    args: {
+      path: ["path", "file", "filename", "name", "target"],
+      line: ["from", "start", "line"],
+      lines: ["count", "lines", "limit"]
+    },
+    descriptions: [
+      "Read a file.",
+      "Give the text of a file.",
+      "Show the content of a file.",
+      "Return what a file says."
+    ]
+  },
+  fs_write: {
+    names: ["write", "write_file", "save", "save_file", "put", "create_file", "store_text"],
+    args: {
+      path: ["path", "file", "filename", "name", "target"],
+      text: ["text", "content", "data", "body", "value"]
+    },
+    descriptions: [
+      "Write a file.",
+      "Save a text to a file.",
+      "Create a file with a text.",
+      "Store text in a file."
+    ]
+  },
+  fs_edit: {
+    names: ["edit", "edit_file", "replace", "patch", "change_text", "substitute"],
+    args: {
+      path: ["path", "file", "filename", "name"],
+      old: ["old", "before", "find", "from", "search"],
+      new: ["new", "after", "replacement", "to", "with"]
+    },
+    descriptions: [
+      "Change a text in a file.",
+      "Replace a text in a file by another.",
+      "Edit a file: swap one text for another."
+    ]
+  },
+  fs_list: {
+    names: ["ls", "list", "list_files", "dir", "files", "folder"],
+    args: { path: ["path", "folder", "dir", "directory", "where"] },
+    descriptions: ["List files.", "Show which files a folder has.", "Name the files in a folder."]
+  },
+  fs_search: {
+    names: ["search", "grep", "find_text", "search_files", "lookup_text"],
+    args: { text: ["text", "query", "pattern", "needle", "what"], path: ["path", "folder", "where", "in"] },
+    descriptions: [
+      "Search files for a text.",
+      "Find which files contain a text.",
+      "Look for a text in the files."
+    ]
+  },
+  calc: {
+    names: ["calculator", "compute", "math", "evaluate", "arithmetic", "eval_math"],
+    args: { expression: ["expression", "expr", "formula", "input", "sum"] },
+    descriptions: ["Evaluate arithmetic.", "Calculate the value of an expression.", "Do arithmetic."]
+  },
+  exit: {
+    names: ["exit"],
+    args: { answer: ["answer"], failed: ["failed"] },
+    descriptions: ["End with the answer."]
+  }
+}
+
+/** How the built-in tools are called in one trace. */
+export interface Naming {
+  readonly cards: ReadonlyArray<ToolCard>
+  readonly call: (
+    tool: string,
+    args: { readonly [key: string]: unknown }
+  ) => { readonly tool: string; readonly args: Record<string, unknown> }
+}
+
+/** The real names with probability `real`, otherwise a disguise for each tool. */
+export const naming = (r: Random, real: number): Naming => {
+  if (r.chance(real)) return { cards: builtinCards, call: (tool, args) => ({ tool, args: { ...args } }) }
+  const taken = new Set<string>()
+  const map = new Map<string, { name: string; args: Map<string, string> }>()
+  const cards = builtinCards.map((card) => {
+    const d = disguises[card.name] as (typeof disguises)[string]
+    let name = card.name
+    if (card.name !== "exit")
+      do name = r.chance(0.3) ? inventName(r) : r.pick(d.names)
+      while (taken.has(name))
+    taken.add(name)
+    const args = new Map<string, string>()
+    const used = new Set<string>()
+    const properties: Record<string, JsonSchema> = {}
+    const required = new Set(card.input.required as ReadonlyArray<string>)
+    for (const [key, schema] of Object.entries(card.input.properties as Record<string, JsonSchema>)) {
+      if (card.name !== "exit" && !required.has(key) && r.chance(0.5)) continue
+      let arg = key
+      if (card.name !== "exit")
+        do arg = r.chance(0.2) ? scramble(r, 2, 6) : r.pick((d.args[key] as ReadonlyArray<string>) ?? [key])
+        while (used.has(arg))
+      used.add(arg)
+      args.set(key, arg)
+      properties[arg] = key === "command" && r.chance(0.6) ? { type: "string" } : schema
+    }
+    const optional = [...args].filter(([key]) => !required.has(key)).map(([, arg]) => arg)
+    map.set(card.name, { name, args })
+    return {
+      name,
+      description: card.name === "exit" ? card.description : r.pick([card.description, ...d.descriptions]),
+      input: object(properties, optional)
+    }
+  })
+  return {
+    cards,
+    call: (tool, args) => {
+      const m = map.get(tool)
+      if (m === undefined) return { tool, args: { ...args } }
+      return {
+        tool: m.name,
+        args: Object.fromEntries(
+          Object.entries(args).flatMap(([k, v]) => (m.args.has(k) ? [[m.args.get(k) as string, v]] : []))
+        )
+      }
+    }
+  }
+}
+
+const inventName = (r: Random): string =>
+  (r.chance(0.5)
+    ? scramble(r, 3, 8)
+    : `${scramble(r, 2, 6)}_${r.chance(0.5) ? word(r) : scramble(r, 2, 6)}`
+  ).replace(/[^a-z0-9_]/g, "")
+
+/** A value for an argument: what it is in JSON, and how a person says it. */
+type Value = { readonly json: string | number | boolean; readonly said: string }
+type Kind = "word" | "name" | "text" | "number" | "decimal" | "file" | "code" | "email" | "date" | "url"
+
+const capital = (s: string) => s.replace(/^./, (c) => c.toUpperCase())
+const value = (r: Random, kind: Kind): Value => {
+  if (kind === "number") {
+    const n = r.int(0, r.pick([9, 99, 999, 9999]))
+    return { json: n, said: String(n) }
+  }
+  if (kind === "decimal") {
+    const n = r.int(1, 9999) / 10
+    return { json: n, said: String(n) }
+  }
+  if (kind === "text") {
+    const t = sentence(r, 1, 5)
+    return { json: t, said: r.chance(0.65) ? `"${t}"` : `'${t}'` }
+  }
+  const s =
+    kind === "word"
+      ? word(r)
+      : kind === "name"
+        ? capital(word(r))
+        : kind === "file"
+          ? fileName(r)
+          : kind === "email"
+            ? `${word(r)}@${word(r)}.${r.pick(["com", "org", "net"])}`
+            : kind === "date"
+              ? `${r.int(2020, 2030)}-${String(r.int(1, 12)).padStart(2, "0")}-${String(r.int(1, 28)).padStart(2, "0")}`
+              : kind === "url"
+                ? `http${r.chance(0.5) ? "s" : ""}://${word(r)}.${r.pick(["com", "org", "net", "test"])}${r.chance(0.4) ? `/${word(r)}` : ""}`
+                : `${r.chance(0.5) ? scramble(r, 2, 4).toUpperCase() : scramble(r, 2, 4)}${r.chance(0.6) ? "-" : ""}${r.int(1, 9999)}`
+  return { json: s, said: r.chance(kind === "word" || kind === "code" ? 0.2 : 0.05) ? `"${s}"` : s }
+}
+
+/** Families with everyday meanings: [names], [description], arguments, [how to ask], what comes back. */
+type Family = readonly [
+  names: string,
+  descriptions: ReadonlyArray<string>,
+  args: Record<string, Kind>,
+  asks: ReadonlyArray<string>,
+  back: Kind | "sentence" | "ok"
+]
+const families: ReadonlyArray<Family> = [
+  [
+    "weather get_weather forecast weather_in",
+    ["Get the weather of a city.", "Tell the weather in a place."],
+    { city: "name" },
+    [
+      "What is the weather in {0}",
+      "[Get|Tell me|Find|Look up] the weather [in|of|for] {0}",
+      "How is the weather in {0}"
+    ],
+    "sentence"
+  ],
+  [
+    "translate translate_text to_language",
+    ["Translate a text into a language."],
+    { text: "text", language: "name" },
+    ["Translate {0} [to|into] {1}", "[Say|Put] {0} in {1}", "How do you say {0} in {1}"],
+    "sentence"
+  ],
+  [
+    "send_mail email mail send_email",
+    ["Send an email.", "Send a mail to an address."],
+    { to: "email", text: "text" },
+    [
+      "[Send|Mail|Write] {1} to {0}",
+      "Send an email to {0} [saying|with the text|that says] {1}",
+      "Email {0} [the text|] {1}"
+    ],
+    "ok"
+  ],
+  [
+    "stock stock_price quote price_of_stock",
+    ["Get the price of a stock.", "Look up a stock's price."],
+    { symbol: "code" },
+    [
+      "What is the stock price of {0}",
+      "[Get|Look up|Find|Tell me] the [stock|] price of {0}",
+      "How much is the stock {0}"
+    ],
+    "decimal"
+  ],
+  [
+    "reverse reverse_text backwards",
+    ["Reverse a text.", "Write a text backwards."],
+    { text: "text" },
+    ["Reverse {0}", "[Write|Spell|Give me] {0} backwards", "Reverse the text {0}"],
+    "word"
+  ],
+  [
+    "hash hash_text digest fingerprint",
+    ["Compute the hash of a text."],
+    { text: "text" },
+    ["[Compute|Give me|Get] the hash of {0}", "Hash {0}", "What is the hash of {0}"],
+    "code"
+  ],
+  [
+    "create_ticket new_ticket open_ticket ticket",
+    ["Open a ticket.", "Create a ticket with a title and a priority."],
+    { title: "text", priority: "number" },
+    [
+      "[Open|Create|Make] a ticket {0} with priority {1}",
+      "[Create|Open] a priority {1} ticket [called|titled|named] {0}"
+    ],
+    "code"
+  ],
+  [
+    "lookup_user find_user user get_user",
+    ["Look up a user by id.", "Find a user."],
+    { id: "code" },
+    ["[Look up|Find|Get|Who is] [the|] user {0}", "Who is user {0}", "[Tell me|Show] who user {0} is"],
+    "name"
+  ],
+  [
+    "timer set_timer start_timer",
+    ["Set a timer in minutes.", "Start a timer."],
+    { minutes: "number" },
+    ["[Set|Start] a timer [for|of] {0} minutes", "[Set|Start] a {0} minute timer"],
+    "ok"
+  ],
+  [
+    "play play_song music_play",
+    ["Play a song by its title.", "Play a song."],
+    { title: "text" },
+    ["Play [the song|] {0}", "[Put on|Start] the song {0}"],
+    "ok"
+  ],
+  [
+    "define dictionary meaning lookup_word",
+    ["Give the meaning of a word.", "Define a word."],
+    { word: "word" },
+    [
+      "[Define|Explain] [the word|] {0}",
+      "What [does|is the meaning of] {0} [mean|]",
+      "[Give me|Look up] the meaning of {0}"
+    ],
+    "sentence"
+  ],
+  [
+    "geocode locate coordinates where_is",
+    ["Find the coordinates of a place.", "Give the position of a place."],
+    { place: "name" },
+    ["[Find|Get|Give me] the [coordinates|position] of {0}", "Where is {0} on the map", "Locate {0}"],
+    "code"
+  ],
+  [
+    "time_in clock local_time time",
+    ["Tell the time in a city.", "Get the local time of a city."],
+    { city: "name" },
+    ["What time is it in {0}", "[Tell me|Get|Give me] the [local|] time in {0}"],
+    "code"
+  ],
+  [
+    "shorten short_url shorten_link",
+    ["Shorten a link.", "Make a short link."],
+    { url: "url" },
+    ["Shorten [the link|] {0}", "Make a short link for {0}", "[Make|Get] {0} shorter"],
+    "url"
+  ],
+  [
+    "resize resize_image scale_image",
+    ["Resize an image to a width."],
+    { path: "file", width: "number" },
+    ["[Resize|Scale] [the image|] {0} to [a width of|] {1}", "Make {0} {1} [pixels|] wide"],
+    "ok"
+  ],
+  [
+    "is_prime prime prime_check",
+    ["Tell whether a number is prime.", "Check a number for being prime."],
+    { number: "number" },
+    ["Is {0} [a prime|prime]", "[Check|Tell me] [if|whether] {0} is prime"],
+    "word"
+  ],
+  [
+    "price get_price item_price cost",
+    ["Get the price of an item.", "Tell what an item costs."],
+    { item: "word" },
+    [
+      "[What|How much] does [a|the|] {0} cost",
+      "What is the price of [a|the|] {0}",
+      "[Get|Find|Tell me] the price of {0}"
+    ],
+    "decimal"
+  ],
+  [
+    "book book_room reserve reserve_room",
+    ["Book a room for a date.", "Reserve a room."],
+    { room: "code", date: "date" },
+    ["[Book|Reserve] [the room|room] {0} [for|on] {1}", "[Reserve|Book] {0} on {1}"],
+    "code"
+  ],
+  [
+    "add_contact new_contact contact_add",
+    ["Add a contact.", "Save a contact's name and phone."],
+    { name: "name", phone: "number" },
+    [
+      "Add [a|the] contact {0} with [phone|the phone|the number] {1}",
+      "Save {0} as a contact with number {1}"
+    ],
+    "ok"
+  ],
+  [
+    "turn_on switch_on device_on",
+    ["Turn on a device.", "Switch a device on."],
+    { device: "word" },
+    ["[Turn|Switch] on [the|] {0}", "[Turn|Switch] [the|] {0} on"],
+    "ok"
+  ],
+  [
+    "turn_off switch_off device_off",
+    ["Turn off a device.", "Switch a device off."],
+    { device: "word" },
+    ["[Turn|Switch] off [the|] {0}", "[Turn|Switch] [the|] {0} off"],
+    "ok"
+  ],
+  [
+    "set_temperature heat thermostat",
+    ["Set the temperature of a room."],
+    { room: "word", degrees: "number" },
+    ["[Set|Put|Heat] [the|] {0} to {1} degrees", "[Set|Make] the temperature [in|of] [the|] {0} [to|] {1}"],
+    "ok"
+  ],
+  [
+    "convert convert_currency exchange currency",
+    ["Convert an amount of money.", "Convert money from one currency to another."],
+    { amount: "number", from: "word", to: "word" },
+    ["[Convert|Change|Exchange] {0} {1} [to|into] {2}", "How much is {0} {1} in {2}"],
+    "decimal"
+  ],
+  [
+    "roman to_roman roman_numeral",
+    ["Write a number in Roman numerals."],
+    { number: "number" },
+    ["[Write|Give me] {0} in Roman numerals", "What is {0} in Roman numerals"],
+    "code"
+  ],
+  [
+    "title page_title browse_title",
+    ["Get the title of a web page.", "Open a page and give its title."],
+    { url: "url" },
+    [
+      "What is the title of {0}",
+      "[Open|Visit] {0} and [give|tell] [me|] its title",
+      "[Get|Find|Give me] the title of {0}"
+    ],
+    "sentence"
+  ],
+  [
+    "track track_parcel parcel shipment",
+    ["Track a parcel by its number.", "Tell where a parcel is."],
+    { parcel: "code" },
+    ["[Track|Find|Where is] [the parcel|parcel] {0}", "[Tell me|Show] where [the parcel|parcel] {0} is"],
+    "sentence"
+  ],
+  [
+    "distance distance_between how_far",
+    ["Give the distance between two places."],
+    { from: "name", to: "name" },
+    ["How far is it from {0} to {1}", "[What is|Give me|Find] the distance [from|between] {0} [to|and] {1}"],
+    "number"
+  ],
+  [
+    "order order_item buy purchase",
+    ["Order an item.", "Buy some of an item."],
+    { item: "word", count: "number" },
+    ["[Order|Buy|Get] {1} [of|pieces of|] {0}", "[Buy|Order] {1} {0}"],
+    "code"
+  ],
+  [
+    "remind reminder set_reminder",
+    ["Set a reminder for a date.", "Remind of something on a date."],
+    { text: "text", date: "date" },
+    ["Remind me [of|about|] {0} on {1}", "[Set|Make] a reminder {0} for {1}"],
+    "ok"
+  ],
+  [
+    "count_letters letters_in letter_count",
+    ["Count the letters of a word."],
+    { word: "word" },
+    ["[Count|How many are] the letters [in|of] {0}", "How many letters [does|are in] {0} [have|]"],
+    "number"
+  ],
+  [
+    "status service_status check_service",
+    ["Get the status of a service.", "Check how a service is doing."],
+    { service: "word" },
+    [
+      "What is the status of [the service|] {0}",
+      "[Check|Get|Show] the status of [the|] {0} [service|]",
+      "How is the service {0} doing"
+    ],
+    "word"
+  ],
+  [
+    "restart restart_service reboot",
+    ["Restart a service.", "Restart a server by name."],
+    { service: "word" },
+    ["[Restart|Reboot] [the|] {0} [service|server|]", "[Restart|Reboot] [the service|] {0}"],
+    "ok"
+  ]
+]
+
+const verbs =
+  "activate align archive assign attach audit balance block boost broadcast bundle cancel certify charge check classify clean close collect compare compile compress confirm connect count crop deliver deploy describe detect draw encode enable encrypt estimate expand export extract fetch file fill filter find fix flag fold format freeze gather grade grant group hide import index inspect install invite join judge label launch link lint load lock log map mark measure merge mix monitor mount mute name notify open pack paint park pause ping pin plan plot poll post prepare print probe promote prune publish pull push query rank rate record refresh register release rename render renew repair report request reset resolve restore review rotate scan schedule score seal seed select send share shift show sign sketch slice solve sort split stamp start stop store stretch submit summarize swap sync tag test tie trace train transfer trim tune unlock update upload validate verify vote watch weigh wrap".split(
+    " "
+  )
+const nouns =
+  "account album alarm alert asset badge banner batch bill block board booking bot box branch bucket campaign card cart case channel chart chat class client clip coupon course crate deck design device diagram domain door draft driver drone event feed field fleet form frame game gate gift graph group guest image invoice issue item job key label lamp lane layer lease lesson level library license list loan lock log machine map match member message meter mission model module node note offer order outlet package page panel parcel part path patient payment permit phone photo pipe plan plant player plot poll pool portal profile project pump queue quiz quota rack rack ramp record region relay release rental report request robot role room route rule sample scene score screen sensor series session shelf ship site sketch slot song stage station storage studio survey switch table tank task team tenant theme thread tile token tool topic track trail tray trip truck unit valve vault vehicle video view vote voucher wallet ward widget zone".split(
+    " "
+  )
+const slotNames =
+  "id name code label title key tag ref number value amount level count size color mode kind type owner target source reason text note message date day url email path file limit rank score".split(
+    " "
+  )
+const kindsOf: Record<string, ReadonlyArray<Kind>> = {
+  id: ["code", "number"],
+  number: ["number", "code"],
+  value: ["number", "word"],
+  amount: ["number"],
+  level: ["number"],
+  count: ["number"],
+  size: ["number"],
+  limit: ["number"],
+  rank: ["number"],
+  score: ["number"],
+  text: ["text"],
+  note: ["text"],
+  message: ["text"],
+  reason: ["text"],
+  title: ["text"],
+  date: ["date"],
+  day: ["date"],
+  url: ["url"],
+  email: ["email"],
+  path: ["file"],
+  file: ["file"],
+  owner: ["name"],
+  name: ["word", "name", "text"]
+}
+
+/** A tool nobody ever wrote: a verb, a thing, and what it needs to know. */
+const invent = (r: Random): Plugin => {
+  const verb = r.chance(0.8) ? r.pick(verbs) : scramble(r, 4, 8)
+  const noun = r.chance(0.8) ? r.pick(nouns) : scramble(r, 4, 8)
+  const name =
+    r
+      .pick([
+        `${verb}_${noun}`,
+        `${verb}_${noun}`,
+        `${noun}_${verb}`,
+        verb,
+        `${verb}_a_${noun}`,
+        inventName(r),
+        `${noun}s_${verb}`,
+        `${scramble(r, 2, 4)}_${verb}`
+      ])
+      .replace(/[^a-z0-9_]/g, "") || "zz"
+  const count = r.pick([0, 1, 1, 1, 1, 2, 2, 2, 3])
+  const args = r.sample(slotNames, count)
+  const kinds = args.map((a) => r.pick(kindsOf[a] ?? (["word", "code", "name"] as const)))
+  const schema = Object.fromEntries(
+    args.map((a, i) => [
+      r.chance(0.1) ? scramble(r, 3, 6) : a,
+      { type: kinds[i] === "number" ? "integer" : kinds[i] === "decimal" ? "number" : "string" } as JsonSchema
+    ])
+  )
+  const slot = Object.keys(schema)
+  const firstIsTheThing = count > 0 && r.chance(0.6)
+  const rest = args.slice(firstIsTheThing ? 1 : 0)
+  const article = /^[aeiou]/.test(noun) ? "an" : "a"
+  const description = capital(
+    r.pick([
+      `${verb} ${article} ${noun}${rest.length > 0 ? ` with ${rest.map((a) => `${/^[aeiou]/.test(a) ? "an" : "a"} ${a}`).join(" and ")}` : ""}.`,
+      `${verb} ${article} ${noun}.`,
+      `${verb} the ${noun}${firstIsTheThing ? ` of that ${args[0]}` : ""}.`,
+      `${verb} one ${noun}${rest.length > 0 ? `, given its ${rest.join(" and ")}` : ""}.`
+    ])
+  )
+  const askParts = (vs: ReadonlyArray<Value>): string => {
+    const thing = firstIsTheThing
+      ? `[the|] ${noun} ${(vs[0] as Value).said}`
+      : r.pick([`the ${noun}`, `${article} ${noun}`])
+    const tail = rest
+      .map((a, i) => {
+        const v = vs[i + (firstIsTheThing ? 1 : 0)] as Value
+        return r.pick([
+          `${a} ${v.said}`,
+          `the ${a} ${v.said}`,
+          `${a} set to ${v.said}`,
+          `${v.said} as ${a}`,
+          `${v.said} as the ${a}`
+        ])
+      })
+      .join(" and ")
+    return `${verb} ${thing}${tail === "" ? "" : ` ${r.pick(["with", "using", "with"])} ${tail}`}`
+  }
+  const back = r.pick<Kind | "sentence" | "ok">(["ok", "sentence", "code", "number", "word", "name"])
+  return {
+    card: { name, description, input: object(schema) },
+    step: (r) => {
+      const vs = kinds.map((k) => value(r, k))
+      return answered(
+        r,
+        phrase(r, askParts(vs), {}),
+        name,
+        Object.fromEntries(slot.map((s, i) => [s, (vs[i] as Value).json])),
+        back
+      )
+    }
+  }
+}
+
+const family = (r: Random): Plugin => {
+  const [names, descriptions, args, asks, back] = r.pick(families)
+  const name = r.chance(0.25) ? inventName(r) : r.pick(names.split(" "))
+  const keys = Object.keys(args)
+  const shown = keys.map((k) => (r.chance(0.2) ? scramble(r, 3, 6) : k))
+  const kinds = Object.values(args)
+  return {
+    card: {
+      name,
+      description: r.pick(descriptions),
+      input: object(
+        Object.fromEntries(
+          shown.map((k, i) => [
+            k,
+            { type: kinds[i] === "number" ? "integer" : kinds[i] === "decimal" ? "number" : "string" }
+          ])
+        )
+      )
+    },
+    step: (r) => {
+      const vs = kinds.map((k) => value(r, k))
+      const ask = phrase(r, r.pick(asks), Object.fromEntries(vs.map((v, i) => [String(i), v.said])))
+      return answered(r, ask, name, Object.fromEntries(shown.map((k, i) => [k, (vs[i] as Value).json])), back)
+    }
+  }
+}
+
+const hiccups = [
+  "timed out, try again",
+  "busy, try again",
+  "temporarily unavailable",
+  "connection lost, try again",
+  "too many requests, try again later",
+  "the service is overloaded"
+]
+const refusals = [
+  "no such {n}",
+  "permission denied",
+  "quota exceeded",
+  "not allowed",
+  "invalid value",
+  "{n} not found",
+  "already exists",
+  "out of stock",
+  "payment required"
+]
+
+/** What comes back from a plugin: mostly a result; a passing trouble is tried once more; a lasting one ends the task. */
+const answered = (
+  r: Random,
+  ask: string,
+  tool: string,
+  args: Record<string, unknown>,
+  back: Kind | "sentence" | "ok"
+): Step => {
+  const text =
+    back === "ok"
+      ? r.pick(["ok", "done", "ok", "sent", "success"])
+      : back === "sentence"
+        ? sentence(r, 1, 5)
+        : value(r, back).json.toString()
+  const good = { tool, args, ok: true, text }
+  if (r.chance(0.06)) {
+    const first = { tool, args, ok: false, text: r.pick(hiccups) }
+    if (r.chance(0.75)) return { ask, calls: [first, good], ...(back === "ok" ? {} : { value: text }) }
+    const again = { tool, args, ok: false, text: r.pick([first.text, r.pick(hiccups)]) }
+    return { ask, calls: [first, again], failed: again.text }
+  }
+  if (r.chance(0.05)) {
+    const trouble = r.pick(refusals).replace("{n}", word(r))
+    return { ask, calls: [{ tool, args, ok: false, text: trouble }], failed: trouble }
+  }
+  return { ask, calls: [good], ...(back === "ok" ? {} : { value: text }) }
+}
+
+export const plugin = (r: Random): Plugin => (r.chance(0.5) ? family(r) : invent(r))

@@ -1,0 +1,79 @@
+/**
+ * The sandbox's contract: what a tool can do to the world, and nothing more.
+ *
+ * Commands run in a namespace where the workspace is the only writable place and there is no network;
+ * files are reached by walking from the workspace's own descriptor, so no path can leave it.
+ */
+import { Context, type Effect, Schema, type Scope } from "effect"
+import type { ToolError } from "../kernel/tool.ts"
+
+/** Ceilings of one command. Passing one ends the command, never the kernel. */
+export interface Limits {
+  /** Wall clock, seconds. */
+  readonly seconds: number
+  /** Address space of each process, MiB. */
+  readonly memoryMiB: number
+  /** Processes and threads of the command together. */
+  readonly processes: number
+  /** Largest file it may write, MiB. */
+  readonly fileMiB: number
+  /** Bytes kept of stdout and of stderr; past it the command is ended. */
+  readonly outputBytes: number
+}
+
+/** How a command ended. `reason` names the limit that ended it, if one did. */
+export interface Completed {
+  readonly exitCode: number | null
+  readonly signal: string | null
+  readonly stdout: string
+  readonly stderr: string
+  readonly reason: "exit" | "signal" | "timeout" | "output" | "memory"
+  readonly ms: number
+}
+
+/** The sandbox cannot be had on this machine: nothing runs outside it instead. */
+export class SandboxUnavailable extends Schema.TaggedError<SandboxUnavailable>()("SandboxUnavailable", {
+  message: Schema.String,
+  hint: Schema.String
+}) {}
+
+/** One entry of a directory. `size` in bytes. */
+export interface Entry {
+  readonly name: string
+  readonly kind: "file" | "directory" | "symlink" | "other"
+  readonly size: number
+}
+
+/**
+ * A folder that a process works in. Paths are relative to it, `/`-separated; `..`, absolute paths and
+ * symlinks are resolved inside it or refused with `outside_workspace`.
+ */
+export interface Workspace {
+  /** The folder on the host, for the kernel's own use; tools never need it. */
+  readonly root: string
+  /** Runs one command to its end. Never fails for what the command does; fails when it cannot be run at all. */
+  readonly run: (
+    argv: readonly [string, ...ReadonlyArray<string>],
+    options?: { readonly stdin?: string; readonly cwd?: string; readonly limits?: Partial<Limits> }
+  ) => Effect.Effect<Completed, ToolError>
+  /** At most `maxBytes` of a regular file from byte `offset`, with the file's whole size. */
+  readonly readFile: (
+    path: string,
+    options?: { readonly offset?: number; readonly maxBytes?: number }
+  ) => Effect.Effect<{ readonly bytes: Uint8Array; readonly size: number }, ToolError>
+  /** Replaces or creates a file at once (temporary file and rename), making missing folders. */
+  readonly writeFile: (
+    path: string,
+    content: string | Uint8Array
+  ) => Effect.Effect<{ readonly created: boolean }, ToolError>
+  /** The entries of a directory, sorted by name. */
+  readonly list: (path: string) => Effect.Effect<ReadonlyArray<Entry>, ToolError>
+}
+
+/** Opens workspaces. Fails closed: without a working sandbox there is no workspace. */
+export class Sandbox extends Context.Service<
+  Sandbox,
+  {
+    readonly open: (root: string) => Effect.Effect<Workspace, SandboxUnavailable | ToolError, Scope.Scope>
+  }
+>()("noos/Sandbox") {}

@@ -1,0 +1,150 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { assert, describe, it, layer } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { Journal } from "../../kernel/journal.ts"
+import { toolLine } from "../../kernel/prompt.ts"
+import { exit, Syscalls } from "../../kernel/syscall.ts"
+import { compose, phrase, Random } from "../../models/nano/language.ts"
+import { builtinCards } from "../../models/nano/plugins.ts"
+import { moves, reachable, stateOf, trainable } from "../../models/nano/puzzles.ts"
+import { randomStep, skills } from "../../models/nano/skills.ts"
+import { makeTask } from "../../models/nano/task.ts"
+import { Bubblewrap } from "../../sandbox/bubblewrap.ts"
+import { Sandbox } from "../../sandbox/sandbox.ts"
+import { builtins } from "../../tools/index.ts"
+
+const home = mkdtempSync(join(tmpdir(), "noos-traces-"))
+process.on("exit", () => rmSync(home, { recursive: true, force: true }))
+const live = Layer.mergeAll(Syscalls.layer, Bubblewrap.layer).pipe(
+  Layer.provideMerge(Journal.layer(join(home, "journal.db")))
+)
+
+layer(live)("traces", (it) => {
+  for (const held of [false, true])
+    it.effect(`say what the real tools answer (${held ? "held-out" : "training"} words and phrasings)`, () =>
+      Effect.gen(function* () {
+        const journal = yield* Journal
+        const run = yield* journal.beginRun({ task: "traces", workspace: home, model: "none" })
+        const pid = yield* journal.spawn({ run, program: "traces" })
+        const r = new Random(held ? 51 : 50, held)
+        const seen = new Set<string>()
+        for (let n = 0; n < 60; n++) {
+          const task = makeTask(r, r.int(1, 4), (w) => randomStep(w, r))
+          const folder = mkdtempSync(join(home, "ws-"))
+          for (const [file, text] of task.world.initial) {
+            mkdirSync(dirname(join(folder, file)), { recursive: true })
+            writeFileSync(join(folder, file), text)
+          }
+          const workspace = yield* (yield* Sandbox).open(folder)
+          const caller = {
+            pid,
+            tools: builtins,
+            workspace,
+            approve: () => Effect.succeed(false),
+            progress: () => Effect.void
+          }
+          for (const call of task.steps.flatMap((s) => s.calls)) {
+            const outcome = yield* (yield* Syscalls).dispatch(caller, call)
+            assert.deepStrictEqual(
+              [outcome.text, outcome.ok],
+              [call.text, call.ok],
+              `${task.text}\n${JSON.stringify(call)}`
+            )
+            seen.add(String(call.args.command ?? call.tool).split(" ")[0]!)
+          }
+          for (const [file, text] of task.world.files)
+            assert.strictEqual(readFileSync(join(folder, file), "utf8"), text, `${file} after: ${task.text}`)
+          rmSync(folder, { recursive: true, force: true })
+        }
+        assert.isAtLeast(seen.size, 15, "most skills came up")
+      })
+    )
+})
+
+describe("prompts of traces", () => {
+  it("list the tools exactly as the kernel does", () => {
+    assert.deepStrictEqual(builtinCards.map(toolLine), [...builtins, exit].map(toolLine))
+  })
+
+  it("ask in at least twenty ways for each skill, and in other ways when held out", () => {
+    for (const skill of skills) {
+      const asked = (held: boolean) => {
+        const forms = new Set<string>()
+        for (let seed = 0; seed < 3000; seed++) {
+          const r = new Random(seed, held)
+          const task = makeTask(r, 1, (w) => {
+            w.last = "12345"
+            w.noun = "@"
+            return skill.make(w, r)
+          })
+          // Names, numbers and quoted texts are what varies without being another phrasing.
+          forms.add(task.steps[0]!.ask.replace(/["'`][^"'`]*["'`]|\S*[\d._/]\S*|\u0001/g, "@").toLowerCase())
+        }
+        return forms
+      }
+      const train = asked(false)
+      assert.isAtLeast(train.size, 20, skill.name)
+      // A held-out phrasing is none that training has.
+      assert.isEmpty(
+        [...asked(true)].filter((form) => train.has(form)),
+        skill.name
+      )
+    }
+  })
+
+  it("never change the case of a name that begins a request", () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const r = new Random(seed)
+      const ask = phrase(r, "{f}: how many lines", { f: "README.md" })
+      assert.include(compose(r, [ask, "list the files", ask]), "README.md")
+      const lower = phrase(r, "{f}: how many lines", { f: "notes.txt" })
+      assert.include(compose(r, [lower, lower]), "notes.txt")
+    }
+  })
+
+  it("are the same for the same seed", () => {
+    const text = () => {
+      const r = new Random(7)
+      return Array.from({ length: 20 }, () => makeTask(r, 3, (w) => randomStep(w, r)).text).join("\n")
+    }
+    assert.strictEqual(text(), text())
+  })
+})
+
+describe("puzzles", () => {
+  it("knows what can be made: 1,362 of the 4-number puzzles make 24", () => {
+    assert.strictEqual(trainable(new Set()).length, 1362)
+    assert.isTrue(reachable(stateOf([3, 3, 8, 8]), 24), "8/(3-8/3)")
+    assert.isFalse(reachable(stateOf([1, 1, 1, 1]), 24))
+  })
+
+  it("leaves the published test puzzles out of training", () => {
+    const csv = readFileSync(new URL("../../bench/data/game24.csv", import.meta.url), "utf8")
+    const tested = new Set(
+      csv
+        .trim()
+        .split("\n")
+        .slice(901, 1001)
+        .map((l) => l.split(",")[1]!)
+    )
+    assert.strictEqual(tested.size, 100)
+    assert.strictEqual(trainable(tested).length, 1262)
+  })
+
+  it("every move is right arithmetic", () => {
+    for (const move of moves(stateOf([2, 3, 7, 12]))) {
+      const [, a, op, b, v] = /^([\d/]+)([-+*:])([\d/]+)=([\d/]+)$/.exec(move.text)!
+      const number = (s: string) =>
+        s
+          .split("/")
+          .map(Number)
+          .reduce((x, y) => x / y)
+      const [x, y] = [number(a!), number(b!)]
+      const expected = op === "+" ? x + y : op === "-" ? x - y : op === "*" ? x * y : x / y
+      assert.closeTo(number(v!), expected, 1e-9, move.text)
+      assert.strictEqual(move.left.length, 3)
+    }
+  })
+})
