@@ -35,8 +35,12 @@ export interface Trial {
 }
 
 /** Tasks of two to four steps with the built-in tools. */
-export const builtinTrials = (seed: number, count: number): ReadonlyArray<Trial> => {
-  const r = new Random(seed, true)
+export const builtinTrials = (
+  seed: number,
+  count: number,
+  voice: "held" | "novel" = "held"
+): ReadonlyArray<Trial> => {
+  const r = new Random(seed, voice)
   return Array.from({ length: count }, () => ({
     task: makeTask(r, r.pick([2, 2, 2, 3, 3, 4]), (w) => randomStep(w, r)),
     tools: builtins
@@ -45,7 +49,7 @@ export const builtinTrials = (seed: number, count: number): ReadonlyArray<Trial>
 
 /** Tasks of one to three steps, one of which needs a tool that only the prompt describes. */
 export const unseenTrials = (seed: number, count: number): ReadonlyArray<Trial> => {
-  const r = new Random(seed, true)
+  const r = new Random(seed, "held")
   return Array.from({ length: count }, () => {
     const plugin = r.pick(unseen)
     const steps = r.pick([1, 1, 2, 2, 3])
@@ -136,7 +140,8 @@ export const nano = async (emit: (metric: Metric) => void): Promise<void> => {
   let malformed = 0
   const runtime = ManagedRuntime.make(
     benchLayer(model, join(home, "journal.db"), (e) => {
-      if (e.type === "syscall" && !e.ok && e.error?.code === "bad_input") malformed++
+      // A call that was refused before it began has no number in the journal.
+      if (e.type === "syscall" && !e.ok && e.id === null) malformed++
     })
   )
   const trialsOf = (name: string, trials: ReadonlyArray<Trial>) =>

@@ -6,12 +6,12 @@ import { createInterface } from "node:readline/promises"
 import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { fast, fromMarkdown } from "../agents/programs.ts"
+import { runTask } from "../agents/task.ts"
 import { Engine } from "../kernel/engine/engine.ts"
-import { Journal } from "../kernel/journal.ts"
-import { Kernel, Observer } from "../kernel/kernel.ts"
+import { Observer } from "../kernel/kernel.ts"
 import type { Approve } from "../kernel/syscall.ts"
 import { builtins } from "../tools/index.ts"
-import { embeddedModel, kernelLayer, openWorkspace } from "./environment.ts"
+import { embeddedModel, kernelLayer } from "./environment.ts"
 import { jsonReport, personReport } from "./report.ts"
 import { code, codeOf, Stop } from "./stop.ts"
 
@@ -110,29 +110,13 @@ export const run = Command.make(
     let head = ""
     const report = flags.json ? jsonReport : personReport(() => head)
 
-    const session = Effect.gen(function* () {
-      const engine = yield* Engine
-      const journal = yield* Journal
-      const kernel = yield* Kernel
-      const workspace = yield* openWorkspace(folder)
-      head = `noos · ${engine.model.name} (${size(engine.model.parameters)}, ${engine.model.device}) · ${folder}`
-      const task = flags.task
-      const id = yield* journal.beginRun({
-        task,
-        workspace: folder,
-        model: engine.model.path,
-        options: {
-          agent: flags.agent,
-          seed: flags.seed,
-          tools: tools.map((t) => t.name),
-          contextSize: engine.contextSize
-        }
-      })
-      const pid = yield* kernel.spawn({
-        run: id,
+    const exit = yield* Effect.gen(function* () {
+      const { model } = yield* Engine
+      head = `noos · ${model.name} (${size(model.parameters)}, ${model.device}) · ${folder}`
+      return yield* runTask({
+        task: flags.task,
+        folder,
         program: agent,
-        task,
-        workspace,
         tools,
         priority: flags.priority,
         approve: approval(flags.yes, flags.noInput),
@@ -141,27 +125,15 @@ export const run = Command.make(
           ...(Option.isSome(flags.seconds) ? { seconds: flags.seconds.value } : {})
         }
       })
-      const exited = yield* kernel.wait(pid).pipe(
-        // Ctrl-C: the process stops, its call is cancelled, and the journal says so.
-        Effect.onInterrupt(() =>
-          kernel
-            .kill(pid, "interrupted", "interrupted")
-            .pipe(
-              Effect.andThen(kernel.wait(pid)),
-              Effect.andThen(journal.endRun(id, "interrupted")),
-              Effect.ignore
-            )
-        )
-      )
-      yield* journal.endRun(id, exited.status)
-      if (!flags.json && exited.answer !== null) console.log(asText(exited.answer))
-      if (exited.status !== "ok") return yield* new Stop({ code: codeOf(exited.status) })
-    })
-    yield* session.pipe(
-      Effect.scoped,
+    }).pipe(
+      Effect.catchTag("ToolError", (e) =>
+        Effect.fail(usage(e.message, "check the task, --workspace and the tools"))
+      ),
       Effect.provide(kernelLayer(flags.model)),
       Effect.provideService(Observer, report)
     )
+    if (!flags.json && exit.answer !== null) console.log(asText(exit.answer))
+    if (exit.status !== "ok") return yield* new Stop({ code: codeOf(exit.status) })
   })
 ).pipe(Command.withDescription("Do a task in a folder"))
 

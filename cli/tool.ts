@@ -6,9 +6,10 @@ import { Journal } from "../kernel/journal.ts"
 import { toolLine } from "../kernel/prompt.ts"
 import { exit, type Outcome, Syscalls } from "../kernel/syscall.ts"
 import type { ToolError } from "../kernel/tool.ts"
+import { Sandbox } from "../sandbox/sandbox.ts"
 import { builtins } from "../tools/index.ts"
-import { callLayer, openWorkspace } from "./environment.ts"
-import { codeOfCall, Stop } from "./stop.ts"
+import { callLayer } from "./environment.ts"
+import { code, codeOfCall, Stop } from "./stop.ts"
 
 const tools = [...builtins, exit]
 
@@ -47,7 +48,15 @@ export const callTool = Effect.fn("noos.callTool")(function* (
   }
   const journal = yield* Journal
   const syscalls = yield* Syscalls
-  const workspace = yield* openWorkspace(folder)
+  const workspace = yield* (yield* Sandbox)
+    .open(folder)
+    .pipe(
+      Effect.catchTag(
+        "ToolError",
+        (e) =>
+          new Stop({ code: code.usage, what: e.message, todo: "name an existing folder with --workspace" })
+      )
+    )
   const run = yield* journal.beginRun({
     task: `tool call ${name.slice(0, 80)}`,
     workspace: folder,

@@ -279,7 +279,8 @@ export class Kernel extends Context.Service<
         }
         const gbnf = yield* Effect.try({
           try: () => callGrammar(tools, { thought: options.program.thought }),
-          catch: (e) => new ToolError({ code: "bad_input", message: e instanceof Error ? e.message : String(e) })
+          catch: (e) =>
+            new ToolError({ code: "bad_input", message: e instanceof Error ? e.message : String(e) })
         })
         const grammar = yield* engine.grammar(gbnf)
         const budget = { ...defaultBudget, ...options.budget }

@@ -43,7 +43,10 @@ const sqlError = (cause: unknown, operation: string): SqlError.SqlError => {
 const isBusy = (error: SqlError.SqlError): boolean => error.reason._tag === "LockTimeoutError"
 
 /** Switching to write-ahead mode fails at once, without waiting, when another process is opening the same file. */
-const patience = { while: isBusy, times: 100, schedule: Schedule.spaced("20 millis") }
+const patience = {
+  while: isBusy,
+  schedule: Schedule.spaced("20 millis").pipe(Schedule.upTo({ duration: "2 seconds" }))
+}
 
 const open = ({
   busyMs = 10_000,

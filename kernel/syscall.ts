@@ -108,22 +108,13 @@ export class Syscalls extends Context.Service<
     Effect.gen(function* () {
       const journal = yield* Journal
 
-      const refuse = (caller: Caller, request: Request, error: ToolError) =>
-        journal
-          .event(caller.pid, "refused", {
-            tool: request.tool.slice(0, 80),
-            code: error.code,
-            message: error.message
-          })
-          .pipe(
-            Effect.as<Outcome>({
-              id: undefined,
-              ms: 0,
-              ok: false,
-              error: { code: error.code, message: error.message },
-              text: error.message
-            })
-          )
+      const refuse = Effect.fnUntraced(function* (caller: Caller, request: Request, error: ToolError) {
+        if (request.page !== undefined)
+          yield* journal.appendPage(caller.pid, { role: "call", ...request.page })
+        const { code, message } = error
+        yield* journal.event(caller.pid, "refused", { tool: request.tool.slice(0, 80), code, message })
+        return { id: undefined, ms: 0, ...failure(error) } satisfies Outcome
+      })
 
       const dispatch = Effect.fn("Syscalls.dispatch")(function* (caller: Caller, request: Request) {
         const tool = check(caller, request)
@@ -133,45 +124,46 @@ export class Syscalls extends Context.Service<
           return yield* refuse(caller, request, new ToolError({ code: "denied", message }))
         }
 
-        const began = yield* Clock.currentTimeMillis
-        const { id, key } = yield* journal.syscallIntent(caller.pid, {
-          tool: tool.name,
-          args: request.args,
-          effect: tool.effect,
-          ...(request.page === undefined ? {} : { page: request.page })
-        })
-        const run = Effect.suspend(() =>
-          tool.execute(request.args as never, {
-            workspace: caller.workspace,
-            idempotencyKey: key,
-            progress: caller.progress
-          })
-        ).pipe(
-          Effect.flatMap((result) => {
-            if (isJson(result))
-              return Effect.succeed({ ok: true as const, result, text: textOf(tool, result) })
-            return Effect.fail(
-              new ToolError({ code: "failed", message: `${tool.name}: its result is not plain data` })
-            )
-          }),
-          Effect.catch((e) => Effect.succeed(failure(e))),
-          // A tool that throws costs its own call and nothing else.
-          Effect.catchDefect((defect) =>
-            Effect.succeed(
-              failure(
-                new ToolError({ code: "failed", message: `${tool.name} crashed: ${messageOf(defect)}` })
-              )
-            )
-          ),
-          Effect.onInterrupt(() =>
-            Effect.ignore(
-              journal.syscallOutcome(id, failure(new ToolError({ code: "failed", message: "cancelled" })))
-            )
+        const attempt = Effect.fnUntraced(function* (key: string) {
+          const result = yield* Effect.suspend(() =>
+            tool.execute(request.args as never, {
+              workspace: caller.workspace,
+              idempotencyKey: key,
+              progress: caller.progress
+            })
           )
+          if (isJson(result)) return { ok: true as const, result, text: textOf(tool, result) }
+          return yield* new ToolError({
+            code: "failed",
+            message: `${tool.name}: its result is not plain data`
+          })
+        })
+        // Between intent and outcome only the tool itself can be interrupted: what has happened is always written down.
+        return yield* Effect.uninterruptibleMask((restore) =>
+          Effect.gen(function* () {
+            const began = yield* Clock.currentTimeMillis
+            const { id, key } = yield* journal.syscallIntent(caller.pid, {
+              tool: tool.name,
+              args: request.args,
+              effect: tool.effect,
+              ...(request.page === undefined ? {} : { page: request.page })
+            })
+            const outcome = yield* restore(attempt(key)).pipe(
+              Effect.catch((e) => Effect.succeed(failure(e))),
+              // A tool that throws costs its own call and nothing else.
+              Effect.catchDefect((defect) =>
+                Effect.succeed(
+                  failure(
+                    new ToolError({ code: "failed", message: `${tool.name} crashed: ${messageOf(defect)}` })
+                  )
+                )
+              ),
+              Effect.onInterrupt(() => Effect.ignore(journal.syscallOutcome(id, failure(cancelled))))
+            )
+            yield* journal.syscallOutcome(id, outcome)
+            return { ...outcome, id, ms: (yield* Clock.currentTimeMillis) - began } satisfies Outcome
+          })
         )
-        const outcome = yield* run
-        yield* journal.syscallOutcome(id, outcome)
-        return { ...outcome, id, ms: (yield* Clock.currentTimeMillis) - began } satisfies Outcome
       })
 
       return { dispatch }
@@ -187,6 +179,8 @@ const isJson = (value: unknown): boolean => {
     return false
   }
 }
+
+const cancelled = new ToolError({ code: "failed", message: "cancelled" })
 
 const failure = (error: ToolError) => ({
   ok: false as const,

@@ -10,9 +10,9 @@ import { ToolError } from "../kernel/tool.ts"
 import { makeGroup, removeGroup, removeStale } from "./cgroup.ts"
 import { runCommand } from "./command.ts"
 import { files } from "./files.ts"
-import { type Identity, identityFor, inside, launch, needsGroup } from "./launch.ts"
+import { baseFor, type Identity, identityFor, needsGroup, systemPath } from "./launch.ts"
 import { hintFor, probe, problemIn } from "./probe.ts"
-import { profile } from "./profile.ts"
+import { inside, profile } from "./profile.ts"
 import { type Limits, Sandbox, SandboxUnavailable, type Workspace } from "./sandbox.ts"
 import { seccompFilter } from "./seccomp.ts"
 import { attempt, openIn, show, walk } from "./walk.ts"
@@ -26,8 +26,8 @@ export const defaultLimits: Limits = {
   outputBytes: 256 * 1024
 }
 
-/** Processes of a control group that are not the command's: bubblewrap, and the first process inside. */
-const attendants = 2
+/** Processes of a control group that are not the command's: the first one inside. */
+const attendants = 1
 
 /** Bytes of one argument and of all: the kernel's MAX_ARG_STRLEN, and half of its ARG_MAX, execve(2). */
 const maxArgument = 128 * 1024 - 1
@@ -40,23 +40,32 @@ const refusedArguments = (argv: ReadonlyArray<string>): string | undefined => {
   return Math.max(...sizes) > maxArgument || total > maxArguments ? "command too long" : undefined
 }
 
+/** Folders that are no place to work in: what holds the programs of the sandbox, and the kernel's own. */
+const isSystem = (root: string): boolean =>
+  root === "/" || root === "/usr" || /^\/(proc|sys|dev)(\/|$)/.test(root)
+
 /** Opens a workspace without having tried the sandbox. */
-const openFolder = Effect.fnUntraced(function* (path: string) {
+const openFolder = Effect.fnUntraced(function* (path: string, programs: string) {
   const root = yield* attempt(path, () => realpathSync(path))
+  if (isSystem(root)) {
+    return yield* new ToolError({ code: "bad_input", message: `not a folder to work in: ${show(root)}` })
+  }
   const fd = yield* openIn(path, root, constants.O_RDONLY | constants.O_DIRECTORY)
   const identity = identityFor(yield* attempt(path, () => fstatSync(fd)))
+
+  const { prefix, source } = yield* baseFor(root, identity, programs)
 
   const group = (limits: Limits) =>
     Effect.acquireRelease(
       Effect.try({
-        try: () => (needsGroup(identity) ? makeGroup(limits.processes + attendants) : ""),
+        try: () => (needsGroup(identity) ? makeGroup(limits.processes + attendants) : undefined),
         catch: (cause) =>
           new ToolError({
             code: "unavailable",
             message: `root's processes cannot be limited: ${String(cause)}`
           })
       }),
-      (group) => Effect.sync(() => group !== "" && removeGroup(group))
+      (group) => Effect.sync(() => group !== undefined && removeGroup(group))
     )
 
   const run: Workspace["run"] = Effect.fn("Workspace.run")(function* (argv, options = {}) {
@@ -68,46 +77,54 @@ const openFolder = Effect.fnUntraced(function* (path: string) {
       const message = `not a folder: ${show(options.cwd ?? "")}`
       return yield* new ToolError({ code: "not_a_directory", message })
     }
-    const program = launch(root, identity, yield* group(limits), (source) =>
-      profile(source, { argv, cwd: inside(trail), input: options.stdin !== undefined, limits })
-    )
-    return yield* runCommand(program, options.stdin, limits)
+    const { stdin } = options
+    const [file = "", ...args] = [
+      ...prefix,
+      "bwrap",
+      ...profile(source, { argv, cwd: inside(trail), input: stdin !== undefined, limits })
+    ]
+    return yield* runCommand({ file, args, path: programs, stdin, limits, group: yield* group(limits) })
   }, Effect.scoped)
 
   const workspace: Workspace = { root, run, ...files(fd, root) }
   return { workspace, identity }
 })
 
-/** The layer for Linux. On other systems, and where the sandbox does not hold, opening fails. */
-export const layer: Layer.Layer<Sandbox> = Layer.effect(
-  Sandbox,
-  Effect.sync(() => {
-    const tried = new Set<string>()
-    const tryOut = Effect.fnUntraced(function* (workspace: Workspace, identity: Identity) {
-      const key = `${identity.uid}:${identity.gid}`
-      if (tried.has(key)) return
-      removeStale()
-      const unavailable = (message: string) =>
-        new SandboxUnavailable({ message: `no sandbox: ${message}`, hint: hintFor(message, workspace.root) })
-      const ended = yield* workspace.run(probe).pipe(Effect.mapError((error) => unavailable(error.message)))
-      const problem = problemIn(ended, identity)
-      if (problem !== undefined) return yield* unavailable(problem)
-      tried.add(key)
-    })
-    return Sandbox.of({
-      open: Effect.fn("Sandbox.open")(function* (path) {
-        if (process.platform !== "linux" || seccompFilter(process.arch) === undefined) {
-          return yield* new SandboxUnavailable({
-            message: `no sandbox for ${process.platform} on ${process.arch}`,
-            hint: "run noos on Linux (x86-64 or aarch64), for example in a virtual machine"
+/** The sandbox made with the programs in `programs`, a list of folders like PATH. */
+const layerFrom = (programs: string): Layer.Layer<Sandbox> =>
+  Layer.effect(
+    Sandbox,
+    Effect.sync(() => {
+      const tried = new Set<string>()
+      const tryOut = Effect.fnUntraced(function* (workspace: Workspace, identity: Identity) {
+        const key = `${identity.uid}:${identity.gid}`
+        if (tried.has(key)) return
+        removeStale()
+        const unavailable = (message: string) =>
+          new SandboxUnavailable({
+            message: `no sandbox: ${message}`,
+            hint: hintFor(message, workspace.root)
           })
-        }
-        const { workspace, identity } = yield* openFolder(path)
-        yield* tryOut(workspace, identity)
-        return workspace
+        const ended = yield* workspace.run(probe).pipe(Effect.mapError((error) => unavailable(error.message)))
+        const problem = problemIn(ended, identity)
+        if (problem !== undefined) return yield* unavailable(problem)
+        tried.add(key)
+      })
+      return Sandbox.of({
+        open: Effect.fn("Sandbox.open")(function* (path) {
+          if (process.platform !== "linux" || seccompFilter(process.arch) === undefined) {
+            return yield* new SandboxUnavailable({
+              message: `no sandbox for ${process.platform} on ${process.arch}`,
+              hint: "run noos on Linux (x86-64 or aarch64), for example in a virtual machine"
+            })
+          }
+          const { workspace, identity } = yield* openFolder(path, programs)
+          yield* tryOut(workspace, identity)
+          return workspace
+        })
       })
     })
-  })
-)
+  )
 
-export const Bubblewrap = { layer }
+/** For Linux. On other systems, and where the sandbox does not hold, opening a workspace fails. */
+export const Bubblewrap = { layer: layerFrom(systemPath), layerFrom }

@@ -3,22 +3,24 @@
  *
  * Ending a command means SIGKILL to the first process of its namespace. The kernel then ends all others in there
  * before bubblewrap, which waits for the first one, can return. If this process itself dies, bubblewrap's
- * --die-with-parent does the same.
+ * --die-with-parent does the same; and as that takes hold only when bubblewrap has started, the first process says so,
+ * with an empty line of output, and waits for an answer before it starts the command.
  */
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { constants } from "node:os"
+import { join } from "node:path"
 import { Effect } from "effect"
 import { execa } from "execa"
 import { ToolError } from "../kernel/tool.ts"
 import { keep } from "./output.ts"
-import { descriptors, etcFiles } from "./profile.ts"
+import { etcFiles } from "./profile.ts"
 import type { Completed, Limits } from "./sandbox.ts"
 import { seccompFilter } from "./seccomp.ts"
 
 const filter = seccompFilter(process.arch)
 
-/** Milliseconds bubblewrap has to say which process it made, before it is killed itself. */
-const patience = 2000
+/** Milliseconds a sandbox that is to be ended has to start first. To kill it half made would leave processes behind. */
+const patience = 10_000
 
 const signals = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))
 
@@ -31,7 +33,7 @@ const memoryShortages = (): number => {
   }
 }
 
-type Stdio = [Uint8Array, "pipe", "pipe", Uint8Array, "pipe", ...Array<Uint8Array | "ignore">]
+type Stdio = ["pipe", "pipe", "pipe", ...Array<Uint8Array | "ignore">]
 
 /**
  * Puts an empty stream in the place of every descriptor that the command would otherwise inherit. Node opens its own
@@ -58,6 +60,27 @@ const isInherited = (fd: string): boolean => {
   }
 }
 
+/** The first process of the namespace, by its number outside: bubblewrap's one child, proc_pid_task(5). */
+const firstProcessOf = (bubblewrap: number | undefined): number | undefined => {
+  try {
+    const children = readFileSync(`/proc/${bubblewrap}/task/${bubblewrap}/children`, "utf8")
+    return Number(/\d+/.exec(children)?.[0]) || undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Puts the first process, and so all that it will start, into the control group, and makes it the first that the
+ * system ends when memory runs short. Throws if there is to be a group and it cannot be entered.
+ */
+const bind = (first: number | undefined, group: string | undefined): void => {
+  if (group !== undefined) writeFileSync(join(group, "cgroup.procs"), `${first}`)
+  try {
+    writeFileSync(`/proc/${first}/oom_score_adj`, "1000")
+  } catch {} // a preference, not a bound
+}
+
 type Ending = "timeout" | "output" | "interrupted"
 
 /** A started command: how to end it early, and how it ended. Only the first `end` counts. */
@@ -66,64 +89,83 @@ interface Running {
   readonly ended: Promise<Completed | ToolError>
 }
 
-const start = (
-  [file, ...args]: readonly [string, ...ReadonlyArray<string>],
-  stdin: string | undefined,
-  limits: Limits
-): Running => {
+/** What to start, and within which bounds. */
+export interface Job {
+  /** A program that becomes bubblewrap, and its arguments. */
+  readonly file: string
+  readonly args: ReadonlyArray<string>
+  /** The folders where it is looked for. */
+  readonly path: string
+  readonly stdin: string | undefined
+  readonly limits: Limits
+  /** The control group that the command's processes are put into. */
+  readonly group: string | undefined
+}
+
+const start = ({ file, args, path, stdin, limits, group }: Job): Running => {
   const started = performance.now()
   const shortages = memoryShortages()
   const bytes = new TextEncoder()
   const etc = [etcFiles.passwd, etcFiles.group, etcFiles.hosts].map((text) => bytes.encode(text))
   const child = execa(file, args, {
-    stdio: coverInherited([bytes.encode(stdin ?? ""), "pipe", "pipe", filter!, "pipe", ...etc]),
+    stdio: coverInherited(["pipe", "pipe", "pipe", filter!, ...etc]), // the order of `descriptors`
+    detached: true, // Ctrl-C is for us to act on; it does not reach the command by itself
     cwd: "/",
-    env: { PATH: process.env.PATH ?? "" },
+    env: { PATH: path },
     extendEnv: false,
     encoding: "buffer",
     buffer: false,
     reject: false
   })
 
+  let begun = false
   let over = false
   let why: Ending | undefined
-  let first: number | undefined
+  let failure: string | undefined
   let lastResort: NodeJS.Timeout | undefined
-  let status = ""
-  const killFirst = (pid: number) => {
+  const kill = () => {
+    const first = firstProcessOf(child.pid)
     try {
-      process.kill(pid, "SIGKILL")
+      if (first !== undefined) process.kill(first, "SIGKILL")
+      else child.kill("SIGKILL")
     } catch {} // it has just ended by itself
   }
   const end = (reason: Ending) => {
     if (over || why !== undefined) return
     why = reason
-    if (first !== undefined) killFirst(first)
+    if (begun) kill()
     else lastResort = setTimeout(() => child.kill("SIGKILL"), patience)
   }
-  const stdout = keep(child.stdout, limits.outputBytes, () => end("output"))
+  /** The sandbox stands and waits: bound it, and let the command begin. */
+  const begin = () => {
+    begun = true
+    if (why !== undefined) return kill()
+    try {
+      bind(firstProcessOf(child.pid), group)
+      child.stdin.end(`\n${stdin ?? ""}`)
+    } catch (cause) {
+      failure = String(cause)
+      kill()
+    }
+  }
+  child.stdin.on("error", () => {}) // the command ended without reading all of it
+  const stdout = keep(child.stdout, limits.outputBytes, () => end("output"), begin)
   const stderr = keep(child.stderr, limits.outputBytes, () => end("output"))
-  child.stdio[descriptors.status].on("data", (chunk: Buffer) => {
-    status += chunk.toString()
-    const pid = /"child-pid": (\d+)/.exec(status)?.[1]
-    if (pid === undefined || first !== undefined) return
-    first = Number(pid)
-    if (why !== undefined) killFirst(first)
-  })
 
   const ended = child.then((result): Completed | ToolError => {
-    over = true // from here on the process number may be somebody else's
+    over = true // from here on the process numbers may be somebody else's
     clearTimeout(lastResort)
-    const code = /"exit-code": (\d+)/.exec(status)?.[1]
-    if (code === undefined && why === undefined) {
-      const said = stderr.text().trim().split("\n")[0]
+    const killed = result.signal !== undefined // bubblewrap itself, from outside
+    if (failure !== undefined || (!begun && !killed && why === undefined)) {
+      const said = failure ?? stderr.text().trim().split("\n")[0]
       const detail = said || (result instanceof Error ? result.shortMessage : "it ended early")
       return new ToolError({ code: "unavailable", message: `the sandbox did not start: ${detail}` })
     }
-    const signal = why ? "SIGKILL" : (signals.get(Number(code) - 128) ?? null)
+    const code = result.exitCode ?? 0
+    const signal = why || killed ? "SIGKILL" : (signals.get(code - 128) ?? null)
     const short = signal === "SIGKILL" && memoryShortages() > shortages
     return {
-      exitCode: signal ? null : Number(code),
+      exitCode: signal ? null : code,
       signal,
       stdout: stdout.text(),
       stderr: stderr.text(),
@@ -135,17 +177,13 @@ const start = (
   return { end, ended }
 }
 
-/** Runs a program that starts bubblewrap. Interruption ends the command and waits until all of it is gone. */
-export const runCommand = (
-  program: readonly [string, ...ReadonlyArray<string>],
-  stdin: string | undefined,
-  limits: Limits
-): Effect.Effect<Completed, ToolError> =>
+/** Runs one command to its end. Interruption ends it and waits until all of it is gone. */
+export const runCommand = (job: Job): Effect.Effect<Completed, ToolError> =>
   Effect.acquireUseRelease(
-    Effect.sync(() => start(program, stdin, limits)),
+    Effect.sync(() => start(job)),
     (running) => {
       const ended = Effect.promise(() => running.ended)
-      const timeout = Effect.sleep(limits.seconds * 1000).pipe(
+      const timeout = Effect.sleep(job.limits.seconds * 1000).pipe(
         Effect.andThen(Effect.sync(() => running.end("timeout"))),
         Effect.andThen(ended)
       )

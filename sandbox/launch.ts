@@ -1,10 +1,20 @@
 /**
- * Who a command runs as outside the sandbox, and how it gets there.
+ * Who a command runs as outside the sandbox, and from where its workspace is reached.
  *
  * An ordinary user's commands stay that user's. Root's commands run as the owner of the workspace, so that they can
  * write it and what they make belongs to the same person; docs/decisions/0002-sandbox-user.md has the measurements.
  */
-import { workFolder } from "./profile.ts"
+import { once } from "node:events"
+import { closeSync, openSync } from "node:fs"
+import { Effect, type Scope } from "effect"
+import { execa } from "execa"
+import { ToolError } from "../kernel/tool.ts"
+
+/**
+ * Where the programs that make the sandbox are looked for: the system's folders, never the person's PATH, in which
+ * npm puts a folder of the very project that the command may write. The last one is NixOS's.
+ */
+export const systemPath = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin:/run/current-system/sw/bin"
 
 /** A user and group of the host. */
 export interface Identity {
@@ -12,7 +22,7 @@ export interface Identity {
   readonly gid: number
 }
 
-/** True where this process may become anybody: then, and only then, the steps of `asRoot` are taken. */
+/** True where this process may become anybody. */
 export const isRoot = process.geteuid?.() === 0
 
 /** Who commands in a folder of this owner run as. */
@@ -22,34 +32,72 @@ export const identityFor = (owner: Identity): Identity =>
 /** True when the user is one whose processes only a control group can count. */
 export const needsGroup = (identity: Identity): boolean => identity.uid === 0
 
-/**
- * Root's way in, in mounts that only this command sees: join the control group (if one is given), be the first whom
- * a memory shortage ends, write-protect the device files (root owns them and could change their modes), bring the
- * workspace to a place that its owner can reach whatever the folders above it allow, and become the owner.
- */
-const asRoot = `set -e
-[ -z "$1" ] || echo $$ > "$1/cgroup.procs"
-echo 1000 > /proc/self/oom_score_adj
-mount --rbind -o ro /dev /dev
-mount --bind -- "$2" /mnt
-uid=$3 gid=$4
-shift 4
-exec setpriv --reuid="$uid" --regid="$gid" --clear-groups -- bwrap "$@"`
+/** How bubblewrap is started for a workspace: what comes before its name, and the workspace's path as it sees it. */
+export interface Base {
+  readonly prefix: ReadonlyArray<string>
+  readonly source: string
+}
 
-/** The program to start on the host for a bubblewrap argument list that `profileOf` makes. */
-export const launch = (
+/**
+ * Mounts that only the sandboxes of one workspace see: the workspace at a place that its owner can reach whatever the
+ * folders above it allow, and the device files write-protected if the owner is root, who could change their modes.
+ */
+const mounts = `set -e
+mount --rbind -- "$1" /mnt
+[ "$2" != 0 ] || mount --rbind -o ro /dev /dev
+echo ready
+read -r wait || :`
+
+/** Makes the mount namespace and gives a descriptor that keeps it; the process that made it is gone then. */
+const makeNamespace = async (root: string, identity: Identity, programs: string): Promise<number> => {
+  const argv = [
+    "--mount",
+    "--propagation",
+    "slave",
+    "--",
+    "/bin/sh",
+    "-c",
+    mounts,
+    "sh",
+    root,
+    `${identity.uid}`
+  ]
+  const child = execa("unshare", argv, { cwd: "/", env: { PATH: programs }, extendEnv: false, reject: false })
+  const ready = once(child.stdout, "data").then(() => true)
+  if (!(await Promise.race([ready, child.then(() => false)]))) {
+    const { stderr, shortMessage } = await child
+    throw new Error(stderr || shortMessage)
+  }
+  const namespace = openSync(`/proc/${child.pid}/ns/mnt`, "r")
+  child.stdin.end()
+  await child
+  return namespace
+}
+
+/** Prepares a workspace for its commands, which are to run as `identity`, until the scope closes. */
+export const baseFor = (
   root: string,
   identity: Identity,
-  group: string,
-  profileOf: (source: string) => ReadonlyArray<string>
-): readonly [string, ...ReadonlyArray<string>] =>
+  programs: string
+): Effect.Effect<Base, ToolError, Scope.Scope> =>
   isRoot
-    ? [
-        ...(["unshare", "--mount", "--propagation", "private", "--", "/bin/sh", "-c", asRoot, "sh"] as const),
-        ...[group, root, `${identity.uid}`, `${identity.gid}`],
-        ...profileOf("/mnt")
-      ]
-    : ["choom", "-n", "1000", "--", "bwrap", ...profileOf(root)]
-
-/** The sandbox's name for a workspace folder given by path components. */
-export const inside = (components: ReadonlyArray<string>): string => [workFolder, ...components].join("/")
+    ? Effect.acquireRelease(
+        Effect.tryPromise({
+          try: () => makeNamespace(root, identity, programs),
+          catch: (cause) =>
+            new ToolError({
+              code: "unavailable",
+              message: `no mount namespace: ${cause instanceof Error ? cause.message : String(cause)}`
+            })
+        }),
+        (namespace) => Effect.sync(() => closeSync(namespace))
+      ).pipe(
+        Effect.map((namespace) => ({
+          prefix: [
+            ...["nsenter", `--mount=/proc/${process.pid}/fd/${namespace}`],
+            ...["--setuid", `${identity.uid}`, "--setgid", `${identity.gid}`, "--"]
+          ],
+          source: "/mnt"
+        }))
+      )
+    : Effect.succeed({ prefix: [], source: root })

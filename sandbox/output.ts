@@ -6,21 +6,27 @@ export interface Kept {
   readonly text: () => string
 }
 
-/** Reads `stream` to its end, keeps `limit` bytes and calls `onOverflow` once when there are more. */
-export const keep = (stream: Readable, limit: number, onOverflow: () => void): Kept => {
+/**
+ * Reads `stream` to its end, keeps `limit` bytes and calls `onOverflow` once when there are more. With `onFirst`, the
+ * first byte is a sign for that and not kept.
+ */
+export const keep = (stream: Readable, limit: number, onOverflow: () => void, onFirst?: () => void): Kept => {
   const chunks: Array<Buffer> = []
-  let kept = 0
+  let waiting = onFirst !== undefined
+  let room = limit
   let overflowed = false
   stream.on("data", (chunk: Buffer) => {
-    const room = limit - kept
-    if (room > 0) {
-      chunks.push(chunk.subarray(0, room))
-      kept += Math.min(chunk.length, room)
+    const rest = waiting ? chunk.subarray(1) : chunk
+    if (waiting) {
+      waiting = false
+      onFirst?.()
     }
-    if (chunk.length > room && !overflowed) {
+    if (room > 0) chunks.push(rest.subarray(0, room))
+    if (rest.length > room && !overflowed) {
       overflowed = true
       onOverflow()
     }
+    room = Math.max(0, room - rest.length)
   })
   return { text: () => new TextDecoder().decode(Buffer.concat(chunks), { stream: overflowed }) }
 }

@@ -47,7 +47,7 @@ export const problemIn = (ended: Completed, identity: Identity): string | undefi
 
 const hints: ReadonlyArray<readonly [RegExp, string]> = [
   [
-    /execute bwrap|ENOENT|not found/,
+    /execute bwrap|failed to execute|ENOENT|not found/,
     "install bubblewrap and util-linux: apt-get install bubblewrap (Debian, Ubuntu), dnf install bubblewrap (Fedora), pacman -S bubblewrap (Arch)"
   ],
   [

@@ -15,7 +15,7 @@ export const workFolder = "/work"
 const insideId = 1000
 
 /** Descriptors the profile is passed on; bubblewrap closes them before the command starts. */
-export const descriptors = { seccomp: 3, status: 4, passwd: 5, group: 6, hosts: 7 } as const
+export const descriptors = { seccomp: 3, passwd: 4, group: 5, hosts: 6 } as const
 
 /** What little of /etc programs look at, by descriptor. */
 export const etcFiles = {
@@ -39,17 +39,23 @@ const besideUsr = (): ReadonlyArray<string> =>
 
 /**
  * Process 1 of the command's namespace: waits for the command and gives on its exit code. When it ends, the kernel
- * ends everything else in the namespace before anybody learns that it ended. It refuses to go on if it was handed
- * anything but pipes and sockets (an open folder or device of the host would be a way out). Its own messages
- * ("Killed") are no part of the command's output. Without input the command reads the sandbox's /dev/null.
+ * ends everything else in the namespace before anybody learns that it ended. It goes on only if it was handed nothing
+ * but pipes and sockets (an open folder or device of the host would be a way out), and if its empty line is answered
+ * with one (nobody is there any more if not). Its own messages ("Killed") are no part of the command's output.
+ * Without input the command reads the sandbox's /dev/null.
  */
 const firstProcess = (input: boolean): string =>
   `for f in /proc/$$/fd/*; do [ -S "$f" ] || [ -p "$f" ] || [ ! -e "$f" ] || { echo "noos: host file $f is open" >&2; exit 125; }; done
+echo
+read -r go || exit 125
 exec 3>&2 2>/dev/null
 (exec "$@" 2>&3 3>&- ${input ? "" : "</dev/null"})
 exit "$?"`
 
 const MiB = 1024 * 1024
+
+/** The sandbox's name for a workspace folder given by path components. */
+export const inside = (components: ReadonlyArray<string>): string => [workFolder, ...components].join("/")
 
 /** The command to run: its folder as the sandbox names it, and whether its standard input says anything. */
 export interface Inside {
@@ -82,7 +88,7 @@ export const profile = (source: string, { argv, cwd, input, limits }: Inside): R
   ...["--clearenv", "--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"],
   ...["--setenv", "HOME", "/tmp", "--setenv", "TMPDIR", "/tmp", "--setenv", "USER", "noos"],
   ...["--setenv", "LANG", "C.UTF-8", "--setenv", "TERM", "dumb"],
-  ...["--seccomp", `${descriptors.seccomp}`, "--json-status-fd", `${descriptors.status}`],
+  ...["--seccomp", `${descriptors.seccomp}`],
   ...["--", "/bin/sh", "-c", firstProcess(input), "sh"],
   ...["prlimit", `--nproc=${limits.processes + 1}`, `--as=${limits.memoryMiB * MiB}`],
   ...[`--fsize=${limits.fileMiB * MiB}`, "--core=0", "--", ...argv]

@@ -65,8 +65,9 @@ const cutRendering = (
 /**
  * The pieces of a template, or undefined when it cannot be cut.
  *
- * - What opens the model's turn may be longer than what stands before a past answer: some templates open with an empty
- *   thought and drop it later. The longer one is used, for past answers too: what was written stays.
+ * - What opens the model's turn may differ from what stands before a past answer: some templates open with an empty
+ *   thought and drop it later, some name a channel only afterwards. One opening is used, for past answers too: what was
+ *   written stays.
  * - A template that knows no system role, or folds it into the first user message, gets the system text as a user
  *   message of its own, before the task.
  */
@@ -79,11 +80,11 @@ export const splitTemplate = (render: Render): ChatTemplate | undefined => {
   const afterUser = closed[3]!
   const afterModel = answered[2]!
   if (!opened[3]!.startsWith(afterUser) || !closed[2]!.startsWith(afterModel)) return undefined
-  const opening = opened[3]!.slice(afterUser.length)
   const beforeUser = closed[2]!.slice(afterModel.length)
-  if (!closed[1]!.startsWith(afterUser)) return undefined
+  if (beforeUser === "" || !closed[1]!.startsWith(afterUser)) return undefined
   const beforeModel = closed[1]!.slice(afterUser.length)
-  if (beforeUser === "" || opening === "" || !opening.startsWith(beforeModel)) return undefined
+  const opening = openingOf(opened[3]!.slice(afterUser.length), beforeModel)
+  if (opening === undefined) return undefined
 
   const told = cutRendering(render, [s, u1, m1, u2])
   const ownSystem =
@@ -95,26 +96,36 @@ export const splitTemplate = (render: Render): ChatTemplate | undefined => {
     user: [beforeUser, afterUser],
     model: [opening, afterModel]
   }
-  return holds(render, pieces, beforeModel, ownSystem !== undefined) ? pieces : undefined
+  const past = { ...pieces, model: [beforeModel, afterModel] } as const
+  return holds(render, past, ownSystem !== undefined) ? pieces : undefined
 }
 
-/** Whether the pieces make a longer conversation as the template renders it. */
-const holds = (render: Render, pieces: ChatTemplate, beforeModel: string, withSystem: boolean): boolean => {
+/**
+ * What opens the model's turn, from what the template puts there (`now`) and before a past answer (`past`). Undefined
+ * when the two have nothing to do with each other.
+ */
+const openingOf = (now: string, past: string): string | undefined => {
+  if (now.startsWith(past)) {
+    // A thought that is left open would have to be thought: the past form has none.
+    return now.lastIndexOf("<think>") > now.lastIndexOf("</think>") ? past : now
+  }
+  // Some templates leave it to the model to name the channel of its answer; some leave it a space.
+  return past.startsWith(now) ? (past.trimEnd() === now.trimEnd() ? now : past) : undefined
+}
+
+/** Whether the pieces make a longer conversation, up to where the model is to write, as the template renders it. */
+const holds = (render: Render, pieces: ChatTemplate, withSystem: boolean): boolean => {
   const messages = [
     ...(withSystem ? [system("be brief")] : []),
     ...[user("one"), model("1"), user("two"), model("2"), user("three")]
   ]
   const rendered = attempt(render, messages, true)
   if (rendered === undefined) return false
-  const around = {
-    system: pieces.system,
-    user: pieces.user,
-    assistant: [beforeModel, pieces.model[1]] as const
-  }
-  const joined =
-    messages.map((m) => around[m.role][0] + m.content + around[m.role][1]).join("") + pieces.model[0]
-  // Without a system message some templates put a default one first.
-  return withSystem ? rendered === joined : rendered.endsWith(joined)
+  const around = { system: pieces.system, user: pieces.user, assistant: pieces.model }
+  const joined = messages.map((m) => around[m.role][0] + m.content + around[m.role][1]).join("")
+  // Without a system message some templates put a default one first. What follows the last user was looked at before.
+  const at = rendered.indexOf(joined)
+  return withSystem ? at === 0 : at >= 0
 }
 
 /**

@@ -10,7 +10,7 @@ import { Context, type Effect, Schema, type Scope } from "effect"
 /** A token id of the engine's own vocabulary. */
 export type Token = number
 
-/** How the next token is chosen. `temperature` 0 is greedy. */
+/** How the next token is chosen. `temperature` 0 is greedy; a limit that is absent is off. */
 export interface Sampling {
   readonly temperature: number
   readonly topK?: number

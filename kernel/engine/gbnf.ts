@@ -33,7 +33,10 @@ export { GrammarError } from "./gbnf/merge.ts"
 export interface GrammarOptions {
   /** Every call starts with a `"thought"`. Default false. */
   readonly thought?: boolean
-  /** Longest string in characters where the schema sets no limit, thoughts and keys of free objects included. Default: none. */
+  /**
+   * Longest string, in characters, where the schema sets no limit; thoughts and the keys of free objects included.
+   * Default: none.
+   */
   readonly maxStringLength?: number
 }
 

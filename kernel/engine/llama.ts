@@ -1,17 +1,17 @@
 /**
  * The engine on this machine: node-llama-cpp, on a GPU when there is one and the model is worth it, else on the CPU.
  *
- * The library is imported when the layer is built, not before: it takes a quarter of a second. Nothing is ever built or
- * downloaded, and its log goes nowhere but into error messages.
+ * Steps, rewinds and the giving back of sequences take turns. A step that has begun is always finished, also when its
+ * caller is interrupted: a batch cannot be recalled, and what it did has to be on the books.
  */
-import { existsSync } from "node:fs"
-import { access } from "node:fs/promises"
 import { availableParallelism } from "node:os"
-import { basename, resolve } from "node:path"
+import { resolve } from "node:path"
 import { Effect, Layer, type Scope, Semaphore } from "effect"
-import type { GgufFileInfo, Llama, LlamaContext, LlamaModel } from "node-llama-cpp"
+import type { Llama, LlamaContext, LlamaModel } from "node-llama-cpp"
 import { chatml, chatTemplate } from "./chat-template.ts"
 import { type Decoded, Engine, EngineError, type Sequence, type Token, type Work } from "./engine.ts"
+import { type ModelFile, readModelFile } from "./gguf.ts"
+import { importLibrary, type Library, startLibrary, takeComplaints } from "./llama-library.ts"
 import { LlamaSequence, ParsedGrammar } from "./llama-sequence.ts"
 
 export interface LlamaOptions {
@@ -29,6 +29,8 @@ export interface LlamaOptions {
 /** Below this many parameters a token takes less time than waking a GPU or a second thread. */
 const tinyParameters = 50_000_000
 const defaultContext = 8192
+/** llama.cpp's limit. */
+const mostSequences = 256
 
 const failure = (message: string, hint: string): EngineError => new EngineError({ message, hint })
 
@@ -36,82 +38,81 @@ const reason = (error: unknown): string => (error instanceof Error ? error.messa
 
 /** Loads the model and its context; both live as long as the scope. */
 const make = Effect.fn("LlamaEngine.layer")(function* (options: LlamaOptions) {
-  const path = resolve(options.modelPath)
-  const library = yield* Effect.tryPromise({
-    try: () => import("node-llama-cpp"),
-    catch: (error) =>
-      failure(
-        `node-llama-cpp could not be loaded: ${reason(error)}`,
-        "Install the dependencies again: npm ci"
-      )
-  })
-  const file = yield* readHeader(library, path)
-  const parameters = parametersOf(file)
-  const tiny = parameters < tinyParameters
-  const log: Array<string> = []
-
-  const llama = yield* disposable(
-    () =>
-      library.getLlama({
-        gpu: options.gpu === false || tiny || !mayHaveGpu() ? false : "auto",
-        build: "never",
-        skipDownload: true,
-        progressLogs: false,
-        maxThreads: 0,
-        logLevel: library.LlamaLogLevel.error,
-        logger: (_level, message) => void log.push(message)
-      }),
-    (error) =>
-      failure(
-        `the inference engine did not start: ${reason(error)}`,
-        "Install the dependencies again (npm ci); on a system without prebuilt binaries, use a remote engine."
-      )
-  )
-
-  const trained = file.metadata[file.metadata.general.architecture]?.context_length
-  const contextSize = options.contextSize ?? Math.min(trained ?? defaultContext, defaultContext)
+  const library = yield* Effect.tryPromise({ try: importLibrary, catch: unstartable })
+  const file = yield* readModelFile(library.readGgufFileInfo, resolve(options.modelPath))
+  const contextSize = options.contextSize ?? Math.min(file.trained ?? defaultContext, defaultContext)
   const sequences = options.sequences ?? 1
-  const unloadable = (error: unknown): EngineError =>
-    failure(
-      `the model ${path} could not be loaded: ${[reason(error), ...log.slice(-2)].join("; ")}`,
-      "Choose another model file, a smaller one, or a smaller context."
+  if (![contextSize, sequences].every((n) => Number.isInteger(n) && n > 0) || sequences > mostSequences) {
+    return yield* failure(
+      `a context of ${contextSize} tokens for ${sequences} sequences is not possible`,
+      `Ask for a whole number of tokens and for 1 to ${mostSequences} sequences.`
     )
-  const model = yield* disposable(
-    () =>
-      llama.loadModel({
-        modelPath: path,
-        gpuLayers: { fitContext: { contextSize: contextSize * sequences } }
-      }),
-    unloadable
+  }
+  const tiny = file.parameters < tinyParameters
+  const llama = yield* Effect.tryPromise({
+    try: () => startLibrary(library, tiny ? false : (options.gpu ?? "auto")),
+    catch: unstartable
+  })
+  const gpuLayers = { fitContext: { contextSize: contextSize * sequences } }
+  const model = yield* load(file, (loadSignal) =>
+    llama.loadModel({ modelPath: file.path, gpuLayers, loadSignal })
   )
-  const threads =
-    options.threads ?? (tiny ? 1 : Math.max(1, Math.min(llama.cpuMathCores, availableParallelism())))
+  const wanted = {
+    contextSize,
+    sequences,
+    threads:
+      options.threads ?? (tiny ? 1 : Math.max(1, Math.min(llama.cpuMathCores, availableParallelism()))),
+    batchSize: Math.max(512, sequences)
+  }
+  if (llama.gpu === false) yield* enoughMemory(file, model, wanted)
+  const context = yield* load(file, (createSignal) => model.createContext({ ...wanted, createSignal }))
   const chunk = tiny || llama.gpu !== false ? 512 : 128
-  const wanted = { contextSize, sequences, threads, batchSize: Math.max(512, sequences) }
-  yield* enoughMemory(llama, model, wanted)
-  const context = yield* disposable(() => model.createContext(wanted), unloadable)
-
-  return yield* service(library, { path, file, parameters, llama, model, context, chunk })
+  return yield* service({ library, file, llama, model, context, chunk })
 })
 
-type Library = typeof import("node-llama-cpp")
+const unstartable = (error: unknown): EngineError =>
+  failure(
+    `the inference engine did not start: ${reason(error)}`,
+    "Install the dependencies again (npm ci); on a system without prebuilt binaries, use a remote engine."
+  )
+
+/** A part of the loaded model, freed when the scope closes. Interruption stops the loading, which may take minutes. */
+const load = <A extends { dispose: () => Promise<void> }>(
+  file: ModelFile,
+  acquire: (signal: AbortSignal) => Promise<A>
+): Effect.Effect<A, EngineError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.tryPromise({ try: acquire, catch: reason }).pipe(
+      Effect.catch((why) =>
+        Effect.promise(takeComplaints).pipe(
+          Effect.flatMap((complaints) =>
+            failure(
+              `the model ${file.path} could not be loaded: ${[why, ...complaints].join("; ")}`,
+              "Choose another model file, a smaller one, or a smaller context."
+            )
+          )
+        )
+      )
+    ),
+    (part) => Effect.promise(() => part.dispose()),
+    { interruptible: true }
+  )
 
 interface Loaded {
-  readonly path: string
-  readonly file: GgufFileInfo
-  readonly parameters: number
+  readonly library: Library
+  readonly file: ModelFile
   readonly llama: Llama
   readonly model: LlamaModel
   readonly context: LlamaContext
   readonly chunk: number
 }
 
-const service = Effect.fnUntraced(function* (library: Library, loaded: Loaded) {
-  const { llama, model, context } = loaded
-  const ownTemplate = yield* Effect.promise(async () => {
-    const source = loaded.file.metadata.tokenizer?.chat_template
-    return typeof source === "string" ? chatTemplate(source, model.tokens.eosString ?? "") : undefined
-  })
+const service = Effect.fnUntraced(function* ({ library, file, llama, model, context, chunk }: Loaded) {
+  const source = file.template
+  const ownTemplate =
+    source === undefined
+      ? undefined
+      : yield* Effect.promise(() => chatTemplate(source, model.tokens.eosString ?? ""))
   const devices = llama.gpu === false ? ["CPU"] : yield* Effect.promise(() => llama.getGpuDeviceNames())
   // The library keeps one position free, and would shift the context to keep it so.
   const contextSize = context.contextSize - 1
@@ -129,7 +130,7 @@ const service = Effect.fnUntraced(function* (library: Library, loaded: Loaded) {
               ? error
               : failure(
                   `the engine failed: ${reason(error)}`,
-                  "Load the model again; the sequence may be incomplete."
+                  "Rewind the sequences of this step to where they were; if that does not help, load the model again."
                 )
         })
       )
@@ -222,23 +223,22 @@ const service = Effect.fnUntraced(function* (library: Library, loaded: Loaded) {
       await row?.close()
     }).pipe(Effect.orDie)
 
-  const encode = tokenizer(loaded)
+  const text = pieces(file, model)
   return Engine.of({
     model: {
-      path: loaded.path,
-      name: loaded.file.metadata.general.name ?? basename(loaded.path),
-      parameters: loaded.parameters,
+      path: file.path,
+      name: file.name,
+      parameters: file.parameters,
       device: devices.join(", "),
       chat: ownTemplate === undefined ? "chatml" : "model"
     },
     contextSize,
     sequences: context.totalSequences,
-    chunk: loaded.chunk,
+    chunk,
     template: ownTemplate ?? chatml,
     bos: model.tokens.shouldPrependBosToken && model.tokens.bos !== null ? [model.tokens.bos] : [],
-    tokenize: encode,
-    detokenize: (tokens, special = false) =>
-      model.detokenize(tokens as Parameters<LlamaModel["detokenize"]>[0], special),
+    tokenize: text.tokenize,
+    detokenize: text.detokenize,
     grammar: (gbnf) =>
       Effect.tryPromise({
         try: async () => new ParsedGrammar(gbnf, await llama.createGrammar({ grammar: gbnf })),
@@ -250,66 +250,44 @@ const service = Effect.fnUntraced(function* (library: Library, loaded: Loaded) {
   })
 })
 
-/** Texts are pieces of a longer one, so no piece gets the space that some vocabularies put before a text. */
-const tokenizer = ({ file, model }: Loaded) => {
-  const own = file.metadata.tokenizer?.ggml
-  const spaced = own?.model === "llama" && own.add_space_prefix !== false
-  return (text: string, special = false): ReadonlyArray<Token> =>
-    spaced ? model.tokenize(text, special, "trimLeadingSpace") : model.tokenize(text, special)
+/**
+ * The tokenizer for pieces of a longer text. Some vocabularies put a space before a text and take it away again; there
+ * a piece is read as what follows a mark, a control character that no vocabulary joins with others.
+ */
+const pieces = ({ spaced }: ModelFile, model: LlamaModel) => {
+  const mark = spaced ? "\u0001" : ""
+  const marked = model.tokenize(mark)
+  return {
+    tokenize: (text: string, special = false): ReadonlyArray<Token> =>
+      text === "" ? [] : model.tokenize(mark + text, special).slice(marked.length),
+    detokenize: (tokens: ReadonlyArray<Token>, special = false): string =>
+      model.detokenize([...marked, ...tokens] as typeof marked, special).slice(mark.length)
+  }
 }
 
-/** A resource of the library, disposed when the scope closes. */
-const disposable = <A extends { dispose: () => Promise<void> }>(
-  acquire: () => Promise<A>,
-  onError: (error: unknown) => EngineError
-): Effect.Effect<A, EngineError, Scope.Scope> =>
-  Effect.acquireRelease(Effect.tryPromise({ try: acquire, catch: onError }), (resource) =>
-    Effect.promise(() => resource.dispose())
-  )
-
-const readHeader = (library: Library, path: string): Effect.Effect<GgufFileInfo, EngineError> =>
-  Effect.gen(function* () {
-    yield* Effect.tryPromise({
-      try: () => access(path),
-      catch: () =>
-        failure(`no model file at ${path}`, "Check the path, or leave it out to use the embedded model.")
-    })
-    return yield* Effect.tryPromise({
-      try: () => library.readGgufFileInfo(path, { sourceType: "filesystem", logWarnings: false }),
-      catch: (error) =>
-        failure(
-          `${path} is not a GGUF model file: ${reason(error)}`,
-          "Download the file again, or choose another one."
-        )
-    })
-  })
-
-const parametersOf = (file: GgufFileInfo): number =>
-  (file.fullTensorInfo ?? []).reduce(
-    (sum, { dimensions }) => sum + dimensions.reduce<number>((n, d) => n * Number(d), 1),
-    0
-  )
-
-/** On Linux a GPU shows as a device node: NVIDIA, AMD compute, any renderer, WSL. Elsewhere the library finds out. */
-const mayHaveGpu = (): boolean =>
-  process.platform !== "linux" ||
-  ["/dev/nvidiactl", "/dev/kfd", "/dev/dri", "/dev/dxg"].some((path) => existsSync(path))
-
-/** The KV cache is taken at once, and on the CPU nothing but the kernel's killer would stop it. */
+/**
+ * The cache is taken at once, and on the CPU nothing would stop it but the system's killer. The library's estimate is
+ * exact also for models that keep less than every layer, but takes memory itself: it is asked only where the simple
+ * upper bound does not fit, and not where that is hopeless.
+ */
 const enoughMemory = Effect.fnUntraced(function* (
-  llama: Llama,
+  file: ModelFile,
   model: LlamaModel,
   wanted: { readonly contextSize: number; readonly sequences: number; readonly batchSize: number }
 ) {
-  if (llama.gpu !== false) return
-  const needed = yield* Effect.promise(() =>
-    model.fileInsights.estimateContextResourceRequirementsV2({ ...wanted, modelGpuLayers: 0 })
-  )
   const free = process.availableMemory()
-  if (needed.cpuRam + model.size <= free) return
+  const most = file.cacheBytes(wanted.contextSize * wanted.sequences)
+  if (model.size + most <= free) return
+  const needed =
+    most > 16 * free
+      ? most
+      : (yield* Effect.promise(() =>
+          model.fileInsights.estimateContextResourceRequirementsV2({ ...wanted, modelGpuLayers: 0 })
+        )).cpuRam
+  if (model.size + needed <= free) return
   const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`
-  yield* failure(
-    `the model needs ${gib(model.size)} and its context ${gib(needed.cpuRam)}, but ${gib(free)} of memory are free`,
+  return yield* failure(
+    `the model needs ${gib(model.size)} and its context ${gib(needed)}, but ${gib(free)} of memory are free`,
     "Choose a smaller model, a smaller context or fewer sequences."
   )
 })

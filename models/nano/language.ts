@@ -1,17 +1,19 @@
 /**
  * The raw material of nano's traces: a seeded random source, words, names and phrase templates.
  *
- * Training and the benchmark draw from the same code but from disjoint word lists and phrasings:
- * `held: true` selects what training never sees.
+ * Training and the benchmark draw from the same code but from disjoint word lists and phrasings: see `Voice`.
  */
+
+/** Whose words and phrasings: those of training, those held out of it, or forms of sentence that training lacks. */
+export type Voice = "train" | "held" | "novel"
 
 /** Seeded random numbers (mulberry32, public domain). The same seed gives the same traces on every machine. */
 export class Random {
   private state: number
-  readonly held: boolean
-  constructor(seed: number, held = false) {
+  readonly voice: Voice
+  constructor(seed: number, voice: Voice = "train") {
     this.state = seed >>> 0
-    this.held = held
+    this.voice = voice
   }
   /** Uniform in [0, 1). */
   unit(): number {
@@ -59,7 +61,7 @@ const vowels = "aeiou"
 
 /** A common word, or (more often where names matter) letters that form no word. */
 export const word = (r: Random): string =>
-  r.chance(0.55) ? r.pick(r.held ? heldWords : trainWords) : scramble(r)
+  r.chance(0.55) ? r.pick(r.voice === "train" ? trainWords : heldWords) : scramble(r)
 
 /** Letters without meaning: sometimes pronounceable, sometimes not. */
 export const scramble = (r: Random, min = 3, max = 9): string => {
@@ -123,31 +125,59 @@ const numerals = ["zero", "one", "two", "three", "four", "five", "six", "seven",
 export const numeral = (r: Random, n: number): string =>
   n <= 10 && r.chance(0.3) ? (numerals[n] as string) : String(n)
 
-/**
- * Fills a phrase template: `[a|b|]` picks one alternative, `{slot}` inserts a value.
- */
-export const phrase = (r: Random, template: string, slots: { readonly [key: string]: string }): string => {
+/** A template with its alternatives chosen and its slots still open. */
+const form = (r: Random, template: string): string => {
   let text = template
   while (text.includes("["))
     text = text.replace(/\[([^[\]]*)\]/, (_, body: string) => r.pick(body.split("|")))
-  const said = text
-    .replace(/\{(\w+)\}/g, (_, key: string) => slots[key] ?? `{${key}}`)
+  return text
+    .replace(
+      /^(\s*(?:I want you to|I'd like you to|Go ahead and|Make sure to|Your job is to) )([A-Z])/,
+      (_, lead, verb) => lead + verb.toLowerCase()
+    )
     .replace(/ {2,}/g, " ")
     .trim()
-  return text.trimStart().startsWith("{") ? fixed + said : said
 }
 
-/** Picks a phrasing: the training ones, or the held-out ones. */
+const fill = (text: string, slots: { readonly [key: string]: string }): string => {
+  const said = text.replace(/\{(\w+)\}/g, (_, key: string) => slots[key] ?? `{${key}}`)
+  return text.startsWith("{") ? fixed + said : said
+}
+
+/**
+ * Fills a phrase template: `[a|b|]` picks one alternative, `{slot}` inserts a value.
+ */
+export const phrase = (r: Random, template: string, slots: { readonly [key: string]: string }): string =>
+  fill(form(r, template), slots)
+
+/** Whether a form of words is kept out of training: one in three, decided by the words alone. */
+const isHeld = (text: string): boolean =>
+  [...text].reduce((h, c) => (h * 33 + c.charCodeAt(0)) >>> 0, 5381) % 3 === 0
+
+/** Asks in one of a skill's ways, as the source's `voice` wants it. */
 export const pickPhrase = (
   r: Random,
-  phrasings: { readonly train: ReadonlyArray<string>; readonly held: ReadonlyArray<string> },
+  phrasings: {
+    readonly train: ReadonlyArray<string>
+    readonly split: ReadonlyArray<string>
+    readonly novel: ReadonlyArray<string>
+  },
   slots: { readonly [key: string]: string }
-): string => phrase(r, r.pick(r.held ? phrasings.held : phrasings.train), slots)
+): string => {
+  if (r.voice === "novel") return phrase(r, r.pick(phrasings.novel), slots)
+  if (r.voice === "train" && r.chance(0.65)) return phrase(r, r.pick(phrasings.train), slots)
+  for (;;) {
+    const text = form(r, r.pick(phrasings.split))
+    if (isHeld(text) === (r.voice === "held")) return fill(text, slots)
+  }
+}
 
 // A phrase that begins with a name is marked, so that joining phrases never changes the case of a name.
 const fixed = "\u0001"
 const capital = (s: string) => (/^[a-z]/.test(s) ? s[0]!.toUpperCase() + s.slice(1) : s)
 const plain = (s: string) => (/^[A-Z][a-z]/.test(s) ? s[0]!.toLowerCase() + s.slice(1) : s)
+/** A request that is a sentence already. */
+const told = /^(\u0001|I |I'd |Go ahead|Make sure|Your job|Let me|There |Where |In |On |For |The )/
 const asks = /^(what|how|which|where|who|is|does|do|can|in which|on how)\b/i
 
 /** Joins several requests into one task, the way people do. */
@@ -159,7 +189,7 @@ export const compose = (r: Random, requests: ReadonlyArray<string>): string => {
   const style = r.unit()
   if (rest.length === 0) {
     const lead =
-      !asks.test(first) && r.chance(0.2)
+      !asks.test(first) && !told.test(first) && r.chance(0.2)
         ? r.pick(["Please ", "please ", "Could you ", "I need you to ", "Can you ", "Hey, ", "Now "])
         : ""
     text = marked(
@@ -181,7 +211,7 @@ export const compose = (r: Random, requests: ReadonlyArray<string>): string => {
       .join(" ")
   else {
     text =
-      !asks.test(first) && r.chance(0.1)
+      !asks.test(first) && !told.test(first) && r.chance(0.1)
         ? `Please ${plain(first)}`
         : r.chance(0.12)
           ? plain(first)

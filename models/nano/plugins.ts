@@ -6,6 +6,7 @@
 import type { ToolCard } from "../../kernel/prompt.ts"
 import type { JsonSchema } from "../../kernel/tool.ts"
 import { fileName, phrase, type Random, scramble, sentence, word } from "./language.ts"
+import { endings } from "./phrasings.ts"
 import type { Step } from "./world.ts"
 
 /** A tool of a task: its card, and how to ask for it. */
@@ -568,6 +569,66 @@ const kindsOf: Record<string, ReadonlyArray<Kind>> = {
   name: ["word", "name", "text"]
 }
 
+/** What may go before an order. */
+const orders = "[|||||||I want you to |I'd like you to |Go ahead and |Make sure to ]"
+
+const attributes =
+  "age area author balance brand capital caption category cause city colour color content cost country date deadline depth diameter distance duration fee genre grade height history host humidity income kind language leader length level limit location maker manager meaning mood name number origin owner parent phase place population position power price progress purpose rank rate rating reason rhyme role salary schedule score season sender shape shift sign size source speed state status stock strength style summary supply symbol synonym target tax team temperature time title tone total type unit value version volume voltage weather weight width winner year".split(
+    " "
+  )
+
+/** A tool that tells one thing about another: "the height of a tower". */
+const lookup = (r: Random): Plugin => {
+  const attribute = r.chance(0.85) ? r.pick(attributes) : scramble(r, 4, 8)
+  const thing = r.chance(0.8) ? r.pick(nouns) : scramble(r, 4, 8)
+  const name = r
+    .pick([
+      `${thing}_${attribute}`,
+      `get_${attribute}`,
+      attribute,
+      `${attribute}_of`,
+      `find_${attribute}`,
+      thing,
+      `${attribute}_of_${thing}`,
+      inventName(r)
+    ])
+    .replace(/[^a-z0-9_]/g, "")
+  const arg = r.pick([thing, thing, "name", "id", "what", scramble(r, 3, 6)])
+  const kind = r.pick<Kind>(["word", "name", "code", "text", "date", "number"])
+  const article = /^[aeiou]/.test(thing) ? "an" : "a"
+  const description = capital(
+    phrase(
+      r,
+      `[get|tell|find|give|look up|return|show] the ${attribute} [of|of|for] ${article} ${thing}.`,
+      {}
+    )
+  )
+  const back = r.pick<Kind | "sentence">(["sentence", "word", "number", "code", "decimal", "name"])
+  return {
+    card: {
+      name,
+      description,
+      input: object({ [arg]: { type: kind === "number" ? "integer" : "string" } })
+    },
+    step: (r) => {
+      const v = value(r, kind)
+      const ask = phrase(
+        r,
+        r.pick([
+          `[What is|What's] the ${attribute} [of|for] [the|] ${thing} ${v.said}`,
+          `[What is|What's] the ${attribute} [of|for] ${v.said}`,
+          `[Tell me|Get|Give me|Find|Find out|Look up|Show me|Fetch|I need|I want to know|Report] the ${attribute} [of|for] [the|] ${thing} ${v.said}`,
+          `[Tell me|Get|Give me|Find|Look up|Show me|Fetch] the ${attribute} [of|for] ${v.said}`,
+          `[Which|What] ${attribute} does [the|] ${thing} ${v.said} have`,
+          `[Check|Look up] [the|] ${thing} ${v.said} for its ${attribute}`
+        ]),
+        {}
+      )
+      return answered(r, ask, name, { [arg]: v.json }, back)
+    }
+  }
+}
+
 /** A tool nobody ever wrote: a verb, a thing, and what it needs to know. */
 const invent = (r: Random): Plugin => {
   const verb = r.chance(0.8) ? r.pick(verbs) : scramble(r, 4, 8)
@@ -607,8 +668,14 @@ const invent = (r: Random): Plugin => {
     ])
   )
   const askParts = (vs: ReadonlyArray<Value>): string => {
+    const said = vs[0]?.said ?? ""
     const thing = firstIsTheThing
-      ? `[the|] ${noun} ${(vs[0] as Value).said}`
+      ? r.pick([
+          `[the|] ${noun} ${said}`,
+          `[the|] ${noun} ${said}`,
+          `[the|a] ${noun} [called|named] ${said}`,
+          ...(count === 1 ? [said] : [])
+        ])
       : r.pick([`the ${noun}`, `${article} ${noun}`])
     const tail = rest
       .map((a, i) => {
@@ -617,12 +684,17 @@ const invent = (r: Random): Plugin => {
           `${a} ${v.said}`,
           `the ${a} ${v.said}`,
           `${a} set to ${v.said}`,
+          `a ${a} of ${v.said}`,
           `${v.said} as ${a}`,
           `${v.said} as the ${a}`
         ])
       })
       .join(" and ")
-    return `${verb} ${thing}${tail === "" ? "" : ` ${r.pick(["with", "using", "with"])} ${tail}`}`
+    const joint =
+      rest.length === 1 && r.chance(0.25)
+        ? `[to|for|at|on|by] ${vs.at(-1)?.said}`
+        : `[with|using|with|given] ${tail}`
+    return `${orders}${verb} ${thing}${tail === "" ? "" : ` ${joint}`}`
   }
   const back = r.pick<Kind | "sentence" | "ok">(["ok", "sentence", "code", "number", "word", "name"])
   return {
@@ -715,4 +787,14 @@ const answered = (
   return { ask, calls: [good], ...(back === "ok" ? {} : { value: text }) }
 }
 
-export const plugin = (r: Random): Plugin => (r.chance(0.5) ? family(r) : invent(r))
+export const plugin = (r: Random): Plugin => {
+  const kind = r.unit()
+  const made = kind < 0.35 ? family(r) : kind < 0.6 ? lookup(r) : invent(r)
+  return {
+    card: made.card,
+    step: (r) => {
+      const step = made.step(r)
+      return r.chance(0.2) ? { ...step, ask: step.ask + r.pick(endings) } : step
+    }
+  }
+}

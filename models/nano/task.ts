@@ -17,33 +17,21 @@ export const makeTask = (r: Random, count: number, step: (w: World) => Step): Ta
   const world = new World(r)
   const steps: Array<Step> = []
   const asks: Array<string> = []
-  let after: Map<string, string> | undefined
+  let end: { readonly files: Map<string, string>; readonly given: Set<string> } | undefined
   for (let i = 0; i < count; i++) {
     const s = step(world)
     asks.push(s.ask)
-    if (after === undefined) steps.push(s)
-    if (s.failed !== undefined) after ??= new Map(world.files)
+    if (end === undefined) steps.push(s)
+    if (s.failed !== undefined) end ??= { files: new Map(world.files), given: new Set(world.initial.keys()) }
+  }
+  if (end !== undefined) {
+    // What was only asked for has not happened; the files it speaks of were there from the start.
+    world.files.clear()
+    for (const [file, text] of end.files) world.files.set(file, text)
+    for (const [file, text] of world.initial) if (!end.given.has(file)) world.files.set(file, text)
   }
   const failed = steps.at(-1)?.failed
-  if (after !== undefined) {
-    // Later requests were only asked for: their files were there from the start, and stay as they were.
-    const made = [...world.files.keys()].filter((f) => !after.has(f) && !world.initial.has(f))
-    for (const f of made) world.files.delete(f)
-    for (const [f, text] of world.initial) world.files.set(f, after.get(f) ?? text)
-    for (const f of world.initial.keys()) if (!after.has(f) && wasRemoved(steps, f)) world.files.delete(f)
-  }
   const values = steps.flatMap((s) => (s.value === undefined ? [] : [s.value]))
   const answer = failed ?? (values.length > 0 ? values.join("; ") : "done")
   return { text: compose(r, asks), steps, answer, failed: failed !== undefined, world }
 }
-
-const wasRemoved = (steps: ReadonlyArray<Step>, file: string): boolean =>
-  steps.some((s) =>
-    s.calls.some(
-      (c) =>
-        c.tool === "shell" &&
-        new RegExp(`^(rm|mv) ${file.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}( |$)`).test(
-          String(c.args.command)
-        )
-    )
-  )

@@ -125,17 +125,20 @@ def restore(path, model, optimiser, run):
 
 
 def held_out(engine, shard):
-    """(loss, share of weighted tokens right, share of rows whose weighted tokens are all right)."""
+    """(loss, share of the fully weighted tokens right, share of conversations with all of those right)."""
     total, weights, hits, whole = 0.0, 0.0, [], []
     for i in range(len(shard.batches)):
         batch = shard.batch(i)
         loss, hit = engine(batch, False)
         at = np.flatnonzero(batch.weight > 0)
         total, weights = total + float(loss @ batch.weight[at]), weights + float(batch.weight.sum())
-        hits.append(hit)
+        full = batch.weight[at] == 1
+        hit, at = hit[full], at[full]
         row = np.searchsorted(batch.at, at, "right")
-        whole += [hit[row == r].all() for r in range(1, len(batch.at))]
-    return total / weights, np.concatenate(hits).mean(), np.mean(whole)
+        _, talk = np.unique(row * 65536 + batch.start[at], return_inverse=True)
+        hits.append(hit)
+        whole.append(np.bincount(talk, ~hit) == 0)
+    return total / weights, np.concatenate(hits).mean(), np.concatenate(whole).mean()
 
 
 class Trainer:
@@ -273,7 +276,7 @@ class Trainer:
                          f"{shown['tokens'] / max(shown['seconds'], 1e-9):.0f} tok/s rate {factor:.3f} {run.seconds / 60:.1f} min")
                 shown = dict.fromkeys(shown, 0.0)
             if held and (run.step % a.eval == 0 or stop):
-                self.say("step %d held-out loss %.4f, tokens right %.4f, rows right %.4f"
+                self.say("step %d held-out loss %.4f, tokens right %.4f, conversations right %.4f"
                          % (run.step, *held_out(self.engine, held)))
             if a.rank == 0 and (stop or time.monotonic() - last_save > a.save):
                 save(self.checkpoint, self.model, self.optimiser, run)

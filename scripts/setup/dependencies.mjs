@@ -5,8 +5,17 @@
  * interrupted or fails changes nothing, and two at once cannot mix their files.
  */
 import { spawn } from "node:child_process"
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
+import { dirname, join, relative } from "node:path"
 import { workFolder } from "./lock.mjs"
 import { packagedNode } from "./node.mjs"
 import { say, Trouble } from "./say.mjs"
@@ -59,12 +68,15 @@ const matches = (wanted, root) => {
 }
 
 /**
- * Writes the stamp. A packaged Node.js that does not run here (no glibc) must not stay first on the PATH of npm's
- * scripts, so its link goes; its package stays, as the lockfile has it.
+ * Makes `node` in npm's scripts the packaged Node.js, and writes the stamp. npm 9 makes no such link when it runs no
+ * install scripts; a Node.js that does not run here (no glibc) must not be first on the PATH of npm's scripts.
  */
 const finish = (root, modules, wanted) => {
   try {
-    if (packagedNode(root) === undefined) rmSync(join(modules, ".bin", "node"), { force: true })
+    const link = join(modules, ".bin", process.platform === "win32" ? "node.cmd" : "node")
+    const node = packagedNode(root)
+    if (node === undefined) rmSync(link, { force: true })
+    else if (!existsSync(link)) symlinkSync(relative(dirname(link), node), link)
     writeFileSync(`${stamp(modules)}.${process.pid}`, wanted)
     renameSync(`${stamp(modules)}.${process.pid}`, stamp(modules))
   } catch {

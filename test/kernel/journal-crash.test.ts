@@ -110,12 +110,12 @@ const integrity = (filename: string) => {
   return JSON.stringify(found)
 }
 
-describe("several processes", () => {
+describe("several processes", { timeout: 180_000 }, () => {
   it.live("kill -9 while writing: nothing acknowledged is lost, nothing is there twice", () =>
     Effect.gen(function* () {
       const filename = join(yield* folder, "journal.db")
       const all: Array<ReadonlyArray<ReadonlyArray<string>>> = []
-      for (const killAfter of [1, 350, 1201]) {
+      for (const killAfter of [5, 1201]) {
         const [ended] = yield* writers(filename, { count: 1, processes: 3, calls: 1_000_000, killAfter })
         const { code, lines } = ended!
         assert.isNull(code, "killed, not ended")
@@ -133,25 +133,22 @@ describe("several processes", () => {
 
   it.live("writers of one new file at once lose nothing and share no pid", () =>
     Effect.gen(function* () {
-      const path = yield* folder
-      // Opening races too: who makes the tables, who switches the file to write-ahead mode. So, several files.
-      for (const name of ["a", "b"]) {
-        const filename = join(path, name, "journal.db")
-        const pids = new Set<number>()
-        for (const { code, lines } of yield* writers(filename, { count: 3, processes: 2, calls: 30 })) {
-          assert.strictEqual(code, 0)
-          assert.lengthOf(lines, 1 + 2 * 2 * 30)
-          const { calls, processes, run } = yield* checkKept(filename, lines)
-          assert.lengthOf(calls, 2 * 30)
-          assert.strictEqual(run.status, "ok")
-          for (const { pid, status } of processes) {
-            assert.strictEqual(status, "ok")
-            pids.add(pid)
-          }
+      // Opening races too: who makes the folder and the tables, who switches the file to write-ahead mode.
+      const filename = join(yield* folder, "new", "journal.db")
+      const pids = new Set<number>()
+      for (const { code, lines } of yield* writers(filename, { count: 3, processes: 2, calls: 50 })) {
+        assert.strictEqual(code, 0)
+        assert.lengthOf(lines, 1 + 2 * 2 * 50)
+        const { calls, processes, run } = yield* checkKept(filename, lines)
+        assert.lengthOf(calls, 2 * 50)
+        assert.strictEqual(run.status, "ok")
+        for (const { pid, status } of processes) {
+          assert.strictEqual(status, "ok")
+          pids.add(pid)
         }
-        assert.strictEqual(pids.size, 3 * 2)
-        assert.strictEqual(integrity(filename), '[[{"integrity_check":"ok"}],[]]')
       }
+      assert.strictEqual(pids.size, 3 * 2)
+      assert.strictEqual(integrity(filename), '[[{"integrity_check":"ok"}],[]]')
     })
   )
 })

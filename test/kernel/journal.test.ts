@@ -351,9 +351,8 @@ describe("what must not be written is refused, and changes nothing", () => {
 describe("a file that cannot be a journal is an error with a hint", () => {
   const refusal = (filename: string) => Effect.flip(Effect.scoped(open(filename)))
   const sqlite = (filename: string, sql: string) => {
-    const db = new DatabaseSync(filename)
+    using db = new DatabaseSync(filename)
     db.exec(sql)
-    db.close()
   }
 
   it.effect("not a database, and it is left as it was", () =>
@@ -425,6 +424,22 @@ describe("a file that cannot be a journal is an error with a hint", () => {
       assert.strictEqual(error._tag, "JournalError")
       assert.match(error.message, /^[^\n]*state[^\n]*$/)
       assert.match(error.hint, /something else wrote/)
+    })
+  )
+
+  it.effect("half an outcome or half an exit, which the tables themselves refuse", () =>
+    Effect.gen(function* () {
+      const { filename, journal, pid } = yield* fresh
+      yield* journal.syscallIntent(pid, call)
+      const halves = [
+        "UPDATE syscalls SET ended = 1",
+        "UPDATE syscalls SET ended = 1, ok = 1",
+        "UPDATE syscalls SET ended = 1, ok = 1, result = '1', error = '{}'",
+        "UPDATE syscalls SET result = '1'",
+        "UPDATE processes SET state = 'zombie'",
+        "UPDATE runs SET ended = 1"
+      ]
+      for (const half of halves) assert.throws(() => sqlite(filename, half), /CHECK constraint/, half)
     })
   )
 

@@ -6,7 +6,7 @@ import { Effect, Layer } from "effect"
 import { Journal } from "../../kernel/journal.ts"
 import { toolLine } from "../../kernel/prompt.ts"
 import { exit, Syscalls } from "../../kernel/syscall.ts"
-import { compose, phrase, Random } from "../../models/nano/language.ts"
+import { compose, phrase, Random, type Voice } from "../../models/nano/language.ts"
 import { builtinCards } from "../../models/nano/plugins.ts"
 import { moves, reachable, stateOf, trainable } from "../../models/nano/puzzles.ts"
 import { randomStep, skills } from "../../models/nano/skills.ts"
@@ -22,13 +22,13 @@ const live = Layer.mergeAll(Syscalls.layer, Bubblewrap.layer).pipe(
 )
 
 layer(live)("traces", (it) => {
-  for (const held of [false, true])
-    it.effect(`say what the real tools answer (${held ? "held-out" : "training"} words and phrasings)`, () =>
+  for (const voice of ["train", "held", "novel"] as const)
+    it.effect(`say what the real tools answer (${voice} words and phrasings)`, () =>
       Effect.gen(function* () {
         const journal = yield* Journal
         const run = yield* journal.beginRun({ task: "traces", workspace: home, model: "none" })
         const pid = yield* journal.spawn({ run, program: "traces" })
-        const r = new Random(held ? 51 : 50, held)
+        const r = new Random(50, voice)
         const seen = new Set<string>()
         for (let n = 0; n < 60; n++) {
           const task = makeTask(r, r.int(1, 4), (w) => randomStep(w, r))
@@ -70,10 +70,10 @@ describe("prompts of traces", () => {
 
   it("ask in at least twenty ways for each skill, and in other ways when held out", () => {
     for (const skill of skills) {
-      const asked = (held: boolean) => {
+      const asked = (voice: Voice) => {
         const forms = new Set<string>()
         for (let seed = 0; seed < 3000; seed++) {
-          const r = new Random(seed, held)
+          const r = new Random(seed, voice)
           const task = makeTask(r, 1, (w) => {
             w.last = "12345"
             w.noun = "@"
@@ -84,13 +84,14 @@ describe("prompts of traces", () => {
         }
         return forms
       }
-      const train = asked(false)
+      const train = asked("train")
       assert.isAtLeast(train.size, 20, skill.name)
       // A held-out phrasing is none that training has.
-      assert.isEmpty(
-        [...asked(true)].filter((form) => train.has(form)),
-        skill.name
-      )
+      for (const voice of ["held", "novel"] as const)
+        assert.isEmpty(
+          [...asked(voice)].filter((form) => train.has(form)),
+          `${skill.name} ${voice}`
+        )
     }
   })
 

@@ -38,8 +38,8 @@ export const resolve = (root: JsonSchema, ref: unknown, where: string): unknown 
     )
   }
   let at: unknown = root
-  for (const part of ref.split("/").slice(1)) {
-    const key = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~")
+  for (const part of decoded(ref).split("/").slice(1)) {
+    const key = part.replaceAll("~1", "/").replaceAll("~0", "~")
     if (typeof at !== "object" || at === null || !Object.hasOwn(at, key)) {
       throw new GrammarError(`nothing is at the reference ${JSON.stringify(ref)}`, where)
     }
@@ -48,7 +48,17 @@ export const resolve = (root: JsonSchema, ref: unknown, where: string): unknown 
   return at
 }
 
-const list = (value: unknown, where: string): ReadonlyArray<unknown> => {
+/** References are URI fragments (RFC 6901, section 6). One that is not well formed leads nowhere as it stands. */
+const decoded = (ref: string): string => {
+  try {
+    return decodeURIComponent(ref)
+  } catch {
+    return ref
+  }
+}
+
+/** A keyword that must be an array. */
+export const list = (value: unknown, where: string): ReadonlyArray<unknown> => {
   if (!Array.isArray(value)) throw new GrammarError("must be an array", where)
   return value
 }

@@ -191,6 +191,15 @@ export const pattern = (source: string, limit: number): Expr | undefined => {
   }
 }
 
+/** Whether `value` matches; any does when the expression is not even well formed. */
+export const matches = (source: string, value: string): boolean => {
+  try {
+    return new RegExp(source, "u").test(value)
+  } catch {
+    return true
+  }
+}
+
 const dateFormat = String.raw`\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|[12]\d))`
 const timeFormat = String.raw`(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+\-](?:[01]\d|2[0-3]):[0-5]\d)`
 const byte = String.raw`(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`

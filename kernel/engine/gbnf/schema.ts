@@ -3,9 +3,9 @@
  */
 import type { JsonSchema } from "../../tool.ts"
 import { alt, type Expr, empty, never, optional, type Rules, repeat, rule, seq, text } from "./grammar.ts"
-import { alternatives, asObject, GrammarError, resolve } from "./merge.ts"
-import { integer, number } from "./number.ts"
-import { formats, pattern } from "./pattern.ts"
+import { alternatives, asObject, GrammarError, list, resolve } from "./merge.ts"
+import { type Bounds, integer, number } from "./number.ts"
+import { formats, matches, pattern } from "./pattern.ts"
 import { freeChar, otherThan } from "./text.ts"
 
 /** At most one space, as some models are used to write after a colon or a comma. */
@@ -79,23 +79,20 @@ const isOfType = (value: unknown, type: string): boolean => {
   }
 }
 
-/** Whether a number or string of an enum keeps to the limits beside it. */
+/** Whether a number or a string of an enum keeps to the limits beside it. */
 const isWithin = (value: unknown, s: JsonSchema): boolean => {
-  const atLeast = (limit: unknown, n: number): boolean => typeof limit !== "number" || n >= limit
-  if (typeof value === "number") {
-    return (
-      atLeast(s.minimum, value) &&
-      (typeof s.maximum !== "number" || value <= s.maximum) &&
-      (typeof s.exclusiveMinimum !== "number" || value > s.exclusiveMinimum) &&
-      (typeof s.exclusiveMaximum !== "number" || value < s.exclusiveMaximum)
-    )
-  }
-  if (typeof value !== "string") return true
-  const length = Array.from(value).length
+  const n =
+    typeof value === "string" ? Array.from(value).length : typeof value === "number" ? value : undefined
+  if (n === undefined) return true
+  const [min, max] = typeof value === "string" ? ["minLength", "maxLength"] : ["minimum", "maximum"]
+  const holds = (limit: unknown, test: (limit: number) => boolean): boolean =>
+    typeof limit !== "number" || test(limit)
   return (
-    atLeast(s.minLength, length) &&
-    (typeof s.maxLength !== "number" || length <= s.maxLength) &&
-    (typeof s.pattern !== "string" || new RegExp(s.pattern, "u").test(value))
+    holds(s[min!], (limit) => n >= limit) &&
+    holds(s[max!], (limit) => n <= limit) &&
+    (typeof value === "string"
+      ? typeof s.pattern !== "string" || matches(s.pattern, value)
+      : holds(s.exclusiveMinimum, (limit) => n > limit) && holds(s.exclusiveMaximum, (limit) => n < limit))
   )
 }
 
@@ -105,10 +102,25 @@ const size = (value: unknown, otherwise: number, where: string): number => {
   throw new GrammarError("must be a number that is not negative", where)
 }
 
-const bound = (value: unknown, where: string): number | undefined => {
-  if (value === undefined || typeof value === "number") return value
-  throw new GrammarError("must be a number", where)
+/** The bounds of a number; of a `whole` one, exclusive bounds are the next whole numbers. */
+const bounds = (s: JsonSchema, where: string, whole: boolean): Bounds => {
+  const at = (key: string): number | undefined => {
+    const value = s[key]
+    if (value === undefined || typeof value === "number") return value
+    throw new GrammarError("must be a number", `${where}/${key}`)
+  }
+  const above = at("exclusiveMinimum")
+  const below = at("exclusiveMaximum")
+  const mins = [at("minimum"), whole && above !== undefined ? Math.floor(above) + 1 : above]
+  const maxs = [at("maximum"), whole && below !== undefined ? Math.ceil(below) - 1 : below]
+  const given = (values: ReadonlyArray<number | undefined>) => values.filter((n) => n !== undefined)
+  return {
+    min: given(mins).length === 0 ? undefined : Math.max(...given(mins)),
+    max: given(maxs).length === 0 ? undefined : Math.min(...given(maxs))
+  }
 }
+
+const isFree = ({ min, max }: Bounds): boolean => min === undefined && max === undefined
 
 /** Compiles the schemas of one document into `rules`. Names of rules made on the way start with `prefix`. */
 export const schemaCompiler = (root: JsonSchema, rules: Rules, prefix: string, options: SchemaOptions) => {
@@ -133,35 +145,13 @@ export const schemaCompiler = (root: JsonSchema, rules: Rules, prefix: string, o
   }
 
   const integerOf = (s: JsonSchema, where: string): Expr => {
-    const above = bound(s.exclusiveMinimum, `${where}/exclusiveMinimum`)
-    const below = bound(s.exclusiveMaximum, `${where}/exclusiveMaximum`)
-    const min = bound(s.minimum, `${where}/minimum`)
-    const max = bound(s.maximum, `${where}/maximum`)
-    const mins = [min, above === undefined ? undefined : Math.floor(above) + 1].filter((n) => n !== undefined)
-    const maxs = [max, below === undefined ? undefined : Math.ceil(below) - 1].filter((n) => n !== undefined)
-    if (mins.length + maxs.length === 0) return rule("integer")
-    return integer({
-      min: mins.length === 0 ? undefined : Math.max(...mins),
-      max: maxs.length === 0 ? undefined : Math.min(...maxs)
-    })
+    const limits = bounds(s, where, true)
+    return isFree(limits) ? rule("integer") : integer(limits)
   }
 
   const numberOf = (s: JsonSchema, where: string): Expr => {
-    const mins = [
-      bound(s.minimum, `${where}/minimum`),
-      bound(s.exclusiveMinimum, `${where}/exclusiveMinimum`)
-    ]
-    const maxs = [
-      bound(s.maximum, `${where}/maximum`),
-      bound(s.exclusiveMaximum, `${where}/exclusiveMaximum`)
-    ]
-    const low = mins.filter((n) => n !== undefined)
-    const high = maxs.filter((n) => n !== undefined)
-    if (low.length + high.length === 0) return rule("number")
-    return number({
-      min: low.length === 0 ? undefined : Math.max(...low),
-      max: high.length === 0 ? undefined : Math.min(...high)
-    })
+    const limits = bounds(s, where, false)
+    return isFree(limits) ? rule("number") : number(limits)
   }
 
   const stringOf = (s: JsonSchema, where: string): Expr => {
@@ -202,15 +192,17 @@ export const schemaCompiler = (root: JsonSchema, rules: Rules, prefix: string, o
   }
 
   const objectOf = (s: JsonSchema, where: string): Expr => {
-    const listed = (s.properties ?? {}) as Record<string, unknown>
-    const required = new Set((s.required ?? []) as ReadonlyArray<string>)
+    const listed = asObject(s.properties ?? {}, `${where}/properties`)
+    const required = new Set(list(s.required ?? [], `${where}/required`) as ReadonlyArray<string>)
     const open = s.properties === undefined && s.additionalProperties === undefined
-    const others = s.patternProperties !== undefined || open ? true : (s.additionalProperties ?? false)
+    /** What a key that is not listed may hold. */
+    const unlisted = s.patternProperties !== undefined ? true : s.additionalProperties
+    const others = unlisted ?? open
     const names = [...new Set([...Object.keys(listed), ...required])]
     if (names.length === 0 && others === true) return rule("object")
     const member = (name: string): Expr => {
       const own = Object.hasOwn(listed, name)
-      const schema = own ? listed[name] : (s.additionalProperties ?? true)
+      const schema = own ? listed[name] : (unlisted ?? true)
       return seq(
         text(JSON.stringify(name)),
         colon,
@@ -220,7 +212,13 @@ export const schemaCompiler = (root: JsonSchema, rules: Rules, prefix: string, o
     const other =
       others === false
         ? never
-        : define(seq(quoted(otherThan(names)), colon, value(others, `${where}/additionalProperties`)))
+        : define(
+            seq(
+              quoted(otherThan(names, options.maxStringLength)),
+              colon,
+              value(others, `${where}/additionalProperties`)
+            )
+          )
     // From the last name to the first: what may stand from name i on, when something was written before and when not.
     let later: Expr = repeat(seq(comma, other), 0, unlimited)
     let first: Expr = optional(commas(other))
@@ -235,8 +233,8 @@ export const schemaCompiler = (root: JsonSchema, rules: Rules, prefix: string, o
   const plain = (s: JsonSchema, where: string): Expr => {
     const types = typesOf(s, where)
     if (s.enum !== undefined) {
-      if (!Array.isArray(s.enum)) throw new GrammarError("must be an array", `${where}/enum`)
-      const typed = s.type === undefined ? s.enum : s.enum.filter((v) => types.some((t) => isOfType(v, t)))
+      const all = list(s.enum, `${where}/enum`)
+      const typed = s.type === undefined ? all : all.filter((v) => types.some((t) => isOfType(v, t)))
       return alt(...typed.filter((v) => isWithin(v, s)).map((v) => text(JSON.stringify(v))))
     }
     return alt(
@@ -259,6 +257,7 @@ export const schemaCompiler = (root: JsonSchema, rules: Rules, prefix: string, o
     )
   }
 
+  /** The grammar of one schema's instances. `where` is its place in the document, for errors. */
   const value = (schema: unknown, where: string): Expr => {
     if (where.length > deepest) throw new GrammarError("the schema nests too deeply", where.slice(0, 200))
     const s = asObject(schema, where)

@@ -142,10 +142,10 @@ export const freeChar: Expr = alt(
 
 /**
  * The body of a string, in JSON.stringify's spelling, that is none of `words`: a tree of their first characters where
- * every step off the tree leads to free text.
+ * every step off the tree leads to free text of at most `limit` characters.
  */
-export const otherThan = (words: ReadonlyArray<string>): Expr => {
-  const free = repeat(spelled(anyChar), 0, Number.POSITIVE_INFINITY)
+export const otherThan = (words: ReadonlyArray<string>, limit: number): Expr => {
+  const free = repeat(spelled(anyChar), 0, limit)
   const at = (rest: ReadonlyArray<string>): Expr => {
     const next = new Map<number, Array<string>>()
     for (const word of rest) {

@@ -123,7 +123,7 @@ describe("calls", () => {
 describe("schemas", () => {
   it("a random text of a random schema's grammar is a valid instance, and llama.cpp reads it the same way", async () => {
     let texts = 0
-    for (let seed = 0; seed < 250; seed++) {
+    for (let seed = 0; seed < 120; seed++) {
       const r = random(seed)
       const schema = document(r, 1 + (seed % 3))
       const gbnf = grammarOrNothing(schema)
@@ -138,12 +138,12 @@ describe("schemas", () => {
         texts++
       }
     }
-    expect(texts).toBeGreaterThan(1500)
+    expect(texts).toBeGreaterThan(800)
   })
 
   it("llama.cpp accepts a compact value exactly when the validator does", async () => {
     const counts = { valid: 0, invalid: 0 }
-    for (let seed = 1000; seed < 1250; seed++) {
+    for (let seed = 1000; seed < 1120; seed++) {
       const r = random(seed)
       const schema = document(r, 1 + (seed % 3))
       const gbnf = grammarOrNothing(schema)
@@ -159,8 +159,8 @@ describe("schemas", () => {
         ).toBe(valid)
       }
     }
-    expect(counts.valid).toBeGreaterThan(800)
-    expect(counts.invalid).toBeGreaterThan(500)
+    expect(counts.valid).toBeGreaterThan(400)
+    expect(counts.invalid).toBeGreaterThan(250)
   })
 
   it("writes integer ranges exactly", async () => {
@@ -302,6 +302,26 @@ describe("schemas", () => {
     expect(beside({})).toBe(true)
   })
 
+  it("leaves keys that match a pattern to the validator", async () => {
+    const test = await accepts({
+      type: "object",
+      properties: { a: { type: "integer" } },
+      patternProperties: { "^x-": { type: "string" } },
+      required: ["x-id"],
+      additionalProperties: false
+    })
+    expect(test({ a: 1, "x-id": "one", "x-more": "two" })).toBe(true)
+    expect(test({ a: 1 })).toBe(false)
+  })
+
+  it("takes schemas that nest deeply", async () => {
+    const test = await accepts(nested(100))
+    let value: Json = "end"
+    for (let i = 0; i < 100; i++) value = { a: value }
+    expect(test(value)).toBe(true)
+    expect(test({ a: value })).toBe(false)
+  })
+
   it("follows recursion", async () => {
     const tree: JsonSchema = {
       $ref: "#/$defs/node",
@@ -344,6 +364,12 @@ describe("schemas", () => {
   })
 })
 
+const nested = (depth: number): JsonSchema => {
+  let schema: JsonSchema = { type: "string" }
+  for (let i = 0; i < depth; i++) schema = { type: "object", properties: { a: schema } }
+  return schema
+}
+
 describe("schemas that no grammar can honour", () => {
   const cases: ReadonlyArray<readonly [string, JsonSchema, RegExp]> = [
     [
@@ -375,6 +401,13 @@ describe("schemas that no grammar can honour", () => {
       /no arguments/
     ],
     ["a bound that is no number", object({ a: { type: "integer", minimum: "1" } }), /must be a number/],
+    ["a reference that is not well formed", object({ a: { $ref: "#/%" } }), /nothing is at the reference/],
+    [
+      "required keys that are no list",
+      { type: "object", required: "a" },
+      /must be an array \(at \/required\)/
+    ],
+    ["a schema that nests without end", nested(3000), /nests too deeply/],
     ["a schema that is no schema", object({ a: "string" }), /must be an object or a boolean/]
   ]
   for (const [name, input, message] of cases) {

@@ -1,0 +1,71 @@
+/**
+ * noos as a library: the services as Effect layers, and `noos.run` for those who want a Promise.
+ */
+import { Effect } from "effect"
+import { fast } from "./agents/programs.ts"
+import { runTask } from "./agents/task.ts"
+import { embeddedModel, kernelLayer } from "./cli/environment.ts"
+import { type KernelEvent, Observer } from "./kernel/kernel.ts"
+import type { Budget, Exit, Program } from "./kernel/process.ts"
+import type { AnyTool } from "./kernel/tool.ts"
+import { builtins } from "./tools/index.ts"
+
+export { defineAgent, fast } from "./agents/programs.ts"
+export { runTask, type TaskOptions } from "./agents/task.ts"
+export { embeddedModel, kernelLayer } from "./cli/environment.ts"
+export { Engine, EngineError } from "./kernel/engine/engine.ts"
+export { LlamaEngine } from "./kernel/engine/llama.ts"
+export { Journal, JournalError } from "./kernel/journal.ts"
+export { Kernel, type KernelEvent, Observer, type Spawn } from "./kernel/kernel.ts"
+export type { Budget, Exit, Process, Program, Usage } from "./kernel/process.ts"
+export { Syscalls } from "./kernel/syscall.ts"
+export {
+  type AnyTool,
+  defineTool,
+  type Json,
+  type JsonSchema,
+  type Tool,
+  type ToolContext,
+  ToolError
+} from "./kernel/tool.ts"
+export { Bubblewrap } from "./sandbox/bubblewrap.ts"
+export { Sandbox, SandboxUnavailable, type Workspace } from "./sandbox/sandbox.ts"
+export { builtins } from "./tools/index.ts"
+
+/** What `noos.run` takes. Everything has a default. */
+export interface RunOptions {
+  /** The folder to work in. Default: the current one. */
+  readonly workspace?: string
+  /** A GGUF file. Default: the embedded model. */
+  readonly model?: string
+  /** Tools besides the built-in ones. */
+  readonly tools?: ReadonlyArray<AnyTool>
+  readonly program?: Program
+  readonly budget?: Partial<Budget>
+  /** Asked before an irreversible call. Default: no. */
+  readonly approve?: (tool: string, args: unknown) => boolean | Promise<boolean>
+  readonly onEvent?: (event: KernelEvent) => void
+  /** Aborting stops the process; the promise rejects. */
+  readonly signal?: AbortSignal
+}
+
+/** Runs one task to its end. Rejects only when it could not be run at all. */
+const run = (task: string, options: RunOptions = {}): Promise<Exit> => {
+  const { approve, budget, signal } = options
+  return runTask({
+    task,
+    folder: options.workspace ?? ".",
+    program: options.program ?? fast(0),
+    tools: [...builtins, ...(options.tools ?? [])],
+    ...(budget === undefined ? {} : { budget }),
+    ...(approve === undefined
+      ? {}
+      : { approve: (tool: AnyTool, args: unknown) => Effect.promise(async () => approve(tool.name, args)) })
+  }).pipe(
+    Effect.provide(kernelLayer(options.model ?? embeddedModel)),
+    Effect.provideService(Observer, options.onEvent ?? (() => {})),
+    (effect) => Effect.runPromise(effect, signal === undefined ? undefined : { signal })
+  )
+}
+
+export const noos = { run }
