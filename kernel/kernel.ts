@@ -93,6 +93,11 @@ export class Kernel extends Context.Service<
       /** A fault of the kernel's own (the journal, the engine) reaches everybody who waits. */
       const fault = yield* Deferred.make<never, JournalError | EngineError>()
       const most = Math.floor(engine.contextSize * pageShare)
+      /**
+       * In a small window the grammar itself ends a string that will not end. In a large one that would cost more than
+       * it is worth (a bound of n is n rules), and a call that runs on is cut off by `advance`.
+       */
+      const stringLimit = most <= 1024 ? { maxStringLength: Math.floor(most * 0.8) } : {}
 
       const setState = Effect.fnUntraced(function* (
         p: Process,
@@ -278,7 +283,7 @@ export class Kernel extends Context.Service<
           })
         }
         const gbnf = yield* Effect.try({
-          try: () => callGrammar(tools, { thought: options.program.thought }),
+          try: () => callGrammar(tools, { thought: options.program.thought, ...stringLimit }),
           catch: (e) =>
             new ToolError({ code: "bad_input", message: e instanceof Error ? e.message : String(e) })
         })

@@ -100,14 +100,8 @@ const layerFrom = (programs: string): Layer.Layer<Sandbox> =>
         const key = `${identity.uid}:${identity.gid}`
         if (tried.has(key)) return
         removeStale()
-        const unavailable = (message: string) =>
-          new SandboxUnavailable({
-            message: `no sandbox: ${message}`,
-            hint: hintFor(message, workspace.root)
-          })
-        const ended = yield* workspace.run(probe).pipe(Effect.mapError((error) => unavailable(error.message)))
-        const problem = problemIn(ended, identity)
-        if (problem !== undefined) return yield* unavailable(problem)
+        const problem = problemIn(yield* workspace.run(probe), identity)
+        if (problem !== undefined) return yield* new ToolError({ code: "unavailable", message: problem })
         tried.add(key)
       })
       return Sandbox.of({
@@ -118,9 +112,15 @@ const layerFrom = (programs: string): Layer.Layer<Sandbox> =>
               hint: "run noos on Linux (x86-64 or aarch64), for example in a virtual machine"
             })
           }
-          const { workspace, identity } = yield* openFolder(path, programs)
-          yield* tryOut(workspace, identity)
-          return workspace
+          return yield* openFolder(path, programs).pipe(
+            Effect.tap(({ workspace, identity }) => tryOut(workspace, identity)),
+            Effect.map(({ workspace }) => workspace),
+            Effect.catchIf(
+              (error) => error.code === "unavailable",
+              ({ message }) =>
+                new SandboxUnavailable({ message: `no sandbox: ${message}`, hint: hintFor(message, path) })
+            )
+          )
         })
       })
     })

@@ -158,7 +158,7 @@ const start = ({ file, args, path, stdin, limits, group }: Job): Running => {
     const killed = result.signal !== undefined // bubblewrap itself, from outside
     if (failure !== undefined || (!begun && !killed && why === undefined)) {
       const said = failure ?? stderr.text().trim().split("\n")[0]
-      const detail = said || (result instanceof Error ? result.shortMessage : "it ended early")
+      const detail = said || (result instanceof Error ? result.originalMessage : "it ended early")
       return new ToolError({ code: "unavailable", message: `the sandbox did not start: ${detail}` })
     }
     const code = result.exitCode ?? 0

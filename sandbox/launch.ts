@@ -65,8 +65,8 @@ const makeNamespace = async (root: string, identity: Identity, programs: string)
   const child = execa("unshare", argv, { cwd: "/", env: { PATH: programs }, extendEnv: false, reject: false })
   const ready = once(child.stdout, "data").then(() => true)
   if (!(await Promise.race([ready, child.then(() => false)]))) {
-    const { stderr, shortMessage } = await child
-    throw new Error(stderr || shortMessage)
+    const { stderr, originalMessage } = await child
+    throw new Error(stderr || originalMessage)
   }
   const namespace = openSync(`/proc/${child.pid}/ns/mnt`, "r")
   child.stdin.end()
