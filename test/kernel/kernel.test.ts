@@ -1,0 +1,289 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, describe, layer } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Layer } from "effect"
+import { fast } from "../../agents/programs.ts"
+import { embeddedModel } from "../../cli/environment.ts"
+import { LlamaEngine } from "../../kernel/engine/llama.ts"
+import { Journal } from "../../kernel/journal.ts"
+import { Kernel, type KernelEvent, Observer, type Spawn } from "../../kernel/kernel.ts"
+import { Syscalls } from "../../kernel/syscall.ts"
+import { type AnyTool, defineTool } from "../../kernel/tool.ts"
+import { Bubblewrap } from "../../sandbox/bubblewrap.ts"
+import { Sandbox } from "../../sandbox/sandbox.ts"
+import { builtins } from "../../tools/index.ts"
+
+// The real engine, the embedded model, the real sandbox and a real journal: nothing here is simulated.
+const home = mkdtempSync(join(tmpdir(), "noos-kernel-"))
+const events: Array<KernelEvent> = []
+const live = Kernel.layer.pipe(
+  Layer.provideMerge(
+    Layer.mergeAll(
+      Syscalls.layer,
+      Bubblewrap.layer,
+      LlamaEngine.layer({ modelPath: embeddedModel, sequences: 2, contextSize: 1024 })
+    )
+  ),
+  Layer.provideMerge(Journal.layer(join(home, "journal.db"))),
+  Layer.provide(Layer.succeed(Observer, (e: KernelEvent) => void events.push(e)))
+)
+process.on("exit", () => rmSync(home, { recursive: true, force: true }))
+
+/** A process in a fresh folder that holds a file of twelve lines. */
+const start = Effect.fnUntraced(function* (task: string, options: Partial<Spawn> = {}) {
+  const kernel = yield* Kernel
+  const journal = yield* Journal
+  const folder = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(home, "ws-"))),
+    (f) => Effect.sync(() => rmSync(f, { recursive: true, force: true }))
+  )
+  writeFileSync(join(folder, "data.csv"), "a\n".repeat(12))
+  const workspace = yield* (yield* Sandbox).open(folder)
+  const run = yield* journal.beginRun({ task, workspace: folder, model: "nano" })
+  const pid = yield* kernel.spawn({ run, program: fast(0), task, workspace, tools: builtins, ...options })
+  return { pid, run, folder }
+})
+
+const countAndSave = "How many lines are in data.csv, then save that number to count.txt."
+
+/** A tool that waits until it is let go, or cancelled. */
+const gate = Effect.fnUntraced(function* () {
+  const entered = yield* Deferred.make<void>()
+  const open = yield* Deferred.make<void>()
+  const seen = { cancelled: false }
+  const tool: AnyTool = defineTool({
+    name: "restart_service",
+    description: "Restart a service.",
+    input: {
+      type: "object",
+      properties: { service: { type: "string" } },
+      required: ["service"],
+      additionalProperties: false
+    },
+    effect: "reversible",
+    execute: () =>
+      Deferred.succeed(entered, undefined).pipe(
+        Effect.andThen(Deferred.await(open)),
+        Effect.as("ok"),
+        Effect.onInterrupt(() => Effect.sync(() => (seen.cancelled = true)))
+      )
+  })
+  return { tool, entered, open, seen }
+})
+
+layer(live, { timeout: "60 seconds", excludeTestServices: true })("kernel", (it) => {
+  describe("a process", () => {
+    it.effect("does a task of several calls, and the journal has every step of it", () =>
+      Effect.gen(function* () {
+        const { pid, run, folder } = yield* start(countAndSave)
+        const exit = yield* (yield* Kernel).wait(pid)
+        assert.deepInclude(exit, { status: "ok", answer: "12" })
+        assert.strictEqual(readFileSync(join(folder, "count.txt"), "utf8"), "12")
+        assert.deepStrictEqual(yield* (yield* Kernel).wait(pid), exit)
+
+        const journal = yield* Journal
+        const calls = yield* journal.calls({ run })
+        assert.deepStrictEqual(
+          calls.map((c) => [c.tool, c.ok]),
+          [
+            ["shell", true],
+            ["fs_write", true],
+            ["exit", true]
+          ]
+        )
+        const pages = yield* journal.pages(pid)
+        assert.deepStrictEqual(
+          pages.map((p) => p.role),
+          ["system", "task", "call", "result", "call", "result", "call"]
+        )
+        const [process] = yield* journal.processes(run)
+        assert.deepInclude(process!, { state: "zombie", status: "ok" })
+        const states = (yield* journal.events(run)).filter((e) => e.kind === "state")
+        assert.isAtLeast(states.length, 8)
+      })
+    )
+
+    it.effect("counts its tokens: read once, cached afterwards", () =>
+      Effect.gen(function* () {
+        const { pid, run } = yield* start(countAndSave)
+        const { usage } = yield* (yield* Kernel).wait(pid)
+        const pages = yield* (yield* Journal).pages(pid)
+        const inPages = pages.reduce((n, p) => n + p.tokens, 0)
+        assert.strictEqual(usage.syscalls, (yield* (yield* Journal).calls({ run })).length)
+        // Besides its pages a context has the template's own tokens around each turn.
+        assert.isAtLeast(usage.prefillTokens + usage.generatedTokens, inPages)
+        assert.isAtMost(usage.prefillTokens + usage.generatedTokens, inPages + 4 * usage.syscalls)
+        assert.isAbove(usage.cachedTokens, usage.prefillTokens)
+      })
+    )
+
+    it.effect("shares the engine with others, more of them than it has sequences", () =>
+      Effect.gen(function* () {
+        const kernel = yield* Kernel
+        const started = yield* Effect.forEach(Array.from({ length: 6 }), () => start(countAndSave))
+        const exits = yield* Effect.forEach(started, ({ pid }) => kernel.wait(pid), {
+          concurrency: "unbounded"
+        })
+        for (const [i, exit] of exits.entries()) {
+          assert.deepInclude(exit, { status: "ok", answer: "12" })
+          assert.strictEqual(readFileSync(join(started[i]!.folder, "count.txt"), "utf8"), "12")
+        }
+      })
+    )
+
+    it.effect("goes on while another waits in a call", () =>
+      Effect.gen(function* () {
+        const kernel = yield* Kernel
+        const { tool, entered, open } = yield* gate()
+        const waiting = yield* start("Restart the service atlas.", { tools: [...builtins, tool] })
+        yield* Deferred.await(entered)
+        const other = yield* start(countAndSave)
+        assert.strictEqual((yield* kernel.wait(other.pid)).answer, "12")
+        yield* Deferred.succeed(open, undefined)
+        assert.strictEqual((yield* kernel.wait(waiting.pid)).status, "ok")
+      })
+    )
+
+    it.effect("reads an error of a call and reports it", () =>
+      Effect.gen(function* () {
+        const { pid } = yield* start("Show the content of ghost.txt.")
+        const exit = yield* (yield* Kernel).wait(pid)
+        assert.strictEqual(exit.status, "failed")
+        assert.match(String(exit.answer), /ghost\.txt/)
+      })
+    )
+  })
+
+  describe("limits", () => {
+    it.effect("a budget of tokens, calls or seconds ends it with status budget", () =>
+      Effect.gen(function* () {
+        const kernel = yield* Kernel
+        const { tool } = yield* gate()
+        const tokens = yield* start(countAndSave, { budget: { tokens: 250 } })
+        const calls = yield* start(countAndSave, { budget: { syscalls: 1 } })
+        const seconds = yield* start("Restart the service atlas.", {
+          tools: [...builtins, tool],
+          budget: { seconds: 0.5 }
+        })
+        const byTokens = yield* kernel.wait(tokens.pid)
+        assert.strictEqual(byTokens.status, "budget")
+        assert.isAtMost(byTokens.usage.prefillTokens + byTokens.usage.generatedTokens, 250)
+        const byCalls = yield* kernel.wait(calls.pid)
+        assert.deepInclude(byCalls, { status: "budget", reason: "more than 1 syscalls" })
+        assert.strictEqual((yield* (yield* Journal).calls({ run: calls.run })).length, 1)
+        const bySeconds = yield* kernel.wait(seconds.pid).pipe(Effect.forkChild)
+        assert.strictEqual((yield* Fiber.join(bySeconds)).status, "budget")
+      })
+    )
+
+    it.effect("a full window ends it clearly, before anything is lost", () =>
+      Effect.gen(function* () {
+        const { pid } = yield* start(`Write "${"word ".repeat(1200)}" to a.txt.`)
+        const exit = yield* (yield* Kernel).wait(pid)
+        assert.strictEqual(exit.status, "failed")
+        assert.match(exit.reason, /^the context window of 102\d tokens is full$/)
+      })
+    )
+
+    it.effect("a long result is cut in the middle for the model and kept whole in the journal", () =>
+      Effect.gen(function* () {
+        const long = `start ${"x1 ".repeat(2000)}end`
+        const tool = defineTool({
+          name: "get_title",
+          description: "Get the title of a web page.",
+          input: {
+            type: "object",
+            properties: { url: { type: "string" } },
+            required: ["url"],
+            additionalProperties: false
+          },
+          effect: "pure",
+          execute: () => Effect.succeed(long)
+        })
+        const { pid, run } = yield* start("What is the title of http://atlas.org?", {
+          tools: [...builtins, tool],
+          budget: { syscalls: 1 }
+        })
+        yield* (yield* Kernel).wait(pid)
+        const journal = yield* Journal
+        assert.strictEqual((yield* journal.calls({ run }))[0]!.result, long)
+        const page = (yield* journal.pages(pid)).find((p) => p.role === "result")!
+        assert.match(page.text, /^result: start .*\[\d+ characters left out\].*end$/s)
+        assert.isBelow(page.tokens, 300)
+      })
+    )
+  })
+
+  describe("kill", () => {
+    it.effect("ends a process in a call, and the call with it", () =>
+      Effect.gen(function* () {
+        const kernel = yield* Kernel
+        const { tool, entered, seen } = yield* gate()
+        const { pid, run } = yield* start("Restart the service atlas.", { tools: [...builtins, tool] })
+        yield* Deferred.await(entered)
+        yield* kernel.kill(pid)
+        assert.deepInclude(yield* kernel.wait(pid), { status: "killed", answer: null })
+        yield* kernel.kill(pid)
+        yield* Effect.yieldNow
+        const [call] = yield* (yield* Journal).calls({ run })
+        assert.isTrue(seen.cancelled)
+        assert.deepInclude(call!, { tool: "restart_service", ok: false })
+      })
+    )
+
+    it.effect("an interrupted process is stopped in the journal, with its context, to be resumed", () =>
+      Effect.gen(function* () {
+        const kernel = yield* Kernel
+        const { tool, entered } = yield* gate()
+        const { pid, run } = yield* start(`How many lines are in data.csv, then restart the service atlas.`, {
+          tools: [...builtins, tool]
+        })
+        yield* Deferred.await(entered)
+        yield* kernel.kill(pid, "interrupted", "interrupted")
+        yield* kernel.wait(pid)
+        const journal = yield* Journal
+        const [process] = yield* journal.processes(run)
+        assert.strictEqual(process!.state, "stopped")
+        assert.deepStrictEqual(
+          (yield* journal.pages(pid)).map((p) => p.role),
+          ["system", "task", "call", "result", "call"]
+        )
+      })
+    )
+
+    it.effect("a pid that never was is a typed error", () =>
+      Effect.gen(function* () {
+        const kernel = yield* Kernel
+        for (const wrong of [kernel.wait(999_999), kernel.kill(999_999)]) {
+          const error = yield* Effect.flip(wrong)
+          assert.deepInclude(error, { _tag: "ToolError", code: "not_found" })
+        }
+      })
+    )
+  })
+
+  describe("spawn", () => {
+    it.effect("refuses tools that cannot be served", () =>
+      Effect.gen(function* () {
+        const bad = (input: AnyTool["input"], name = "bad"): AnyTool =>
+          defineTool({
+            name,
+            description: "",
+            input,
+            effect: "pure",
+            execute: () => Effect.succeed("")
+          })
+        for (const tools of [
+          [bad({ type: "object" }, "exit")],
+          [bad({ type: "nonsense" })],
+          [bad({ $ref: "#/$defs/nowhere" })],
+          [bad({ type: "string" })]
+        ]) {
+          const error = yield* Effect.flip(start("x", { tools }))
+          assert.deepInclude(error, { _tag: "ToolError", code: "bad_input" })
+        }
+      })
+    )
+  })
+})
