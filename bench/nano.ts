@@ -2,7 +2,7 @@
  * nano: how often the embedded model does a task wholly right, through the real kernel, engine and sandbox.
  *
  * 200 multi-step tasks with words, names and phrasings kept out of training, and 50 tasks that need one plugin tool never
- * seen in training. Wholly right: the expected answer and status, and every file of the workspace as it should be.
+ * seen in training. A harder set of 100 asks in forms of sentence that training lacks altogether. Wholly right: the expected answer and status, and every file of the workspace as it should be.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -26,7 +26,7 @@ import type { Metric } from "./main.ts"
 import { unseen } from "./unseen.ts"
 
 /** Seeds of the two sets. They are part of the model card. */
-export const seeds = { tasks: 24_001, unseen: 24_002 }
+export const seeds = { tasks: 24_001, unseen: 24_002, novel: 24_003 }
 
 /** A task with the tools it is given. */
 export interface Trial {
@@ -162,9 +162,11 @@ export const nano = async (emit: (metric: Metric) => void): Promise<void> => {
     const tasks = await runtime.runPromise(trialsOf("tasks", builtinTrials(seeds.tasks, 200)))
     const seconds = (performance.now() - began) / 1000
     const generated = tasks.reduce((n, v) => n + v.exit.usage.generatedTokens, 0)
+    const novel = await runtime.runPromise(trialsOf("novel", builtinTrials(seeds.novel, 100, "novel")))
     const plugins = await runtime.runPromise(trialsOf("unseen", unseenTrials(seeds.unseen, 50)))
     emit({ bench: "nano", metric: "tasks_right", value: share(tasks), unit: "share" })
     emit({ bench: "nano", metric: "unseen_tool_right", value: share(plugins), unit: "share" })
+    emit({ bench: "nano", metric: "novel_forms_right", value: share(novel), unit: "share" })
     emit({ bench: "nano", metric: "malformed_calls", value: malformed, unit: "calls" })
     emit({
       bench: "nano",

@@ -72,7 +72,7 @@ const listedTask = (
   listed: ReadonlySet<string>,
   plugins: ReadonlyArray<Plugin>
 ): Task =>
-  makeTask(r, r.pick([1, 1, 1, 2, 2, 2, 3, 3, 4]), (w) => {
+  makeTask(r, r.pick([1, 1, 2, 2, 2, 3, 3, 4, 4]), (w) => {
     if (plugins.length === 0 || (listed.size > 0 && r.chance(0.55)))
       return randomStep(w, r, (calls) => calls.every((c) => listed.has(names.call(c.tool, {}).tool)))
     const step = r.pick(plugins).step(r)

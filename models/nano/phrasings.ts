@@ -365,7 +365,7 @@ export const remove = p(`
   ---
   Have {a} deleted
   {a} is no longer wanted: erase it
-  There should be no {a} any more
+  {a} should not be here any more
   ---
   Take {a} away from this folder
 `)

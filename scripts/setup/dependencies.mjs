@@ -48,7 +48,7 @@ const read = (path) => {
 /**
  * Whether node_modules is the wanted tree, for those who install by hand. Its hidden lockfile, which npm writes when it
  * has finished, must say so, and so must the packages themselves: `npm install --package-lock-only` changes the first
- * alone. Optional packages may be absent, most are for other platforms.
+ * alone. Packages for other platforms may be absent, with all that only they need.
  */
 const matches = (wanted, root) => {
   const written = read(join(root, "node_modules", ".package-lock.json"))
@@ -58,7 +58,7 @@ const matches = (wanted, root) => {
     return Object.entries(JSON.parse(wanted).packages).every(([path, want]) => {
       if (path === "") return true
       const has = there[path]
-      if (has === undefined) return want.optional === true
+      if (has === undefined) return want.optional === true && !madeForThisMachine(want)
       if (has.version !== want.version || (want.integrity ?? has.integrity) !== has.integrity) return false
       return JSON.parse(readFileSync(join(root, path, "package.json"))).version === want.version
     })
@@ -66,6 +66,16 @@ const matches = (wanted, root) => {
     return false
   }
 }
+
+/** `os`, `cpu` and `libc` of a package: one name or several. None of the packages here uses npm's "!name". */
+const madeForThisMachine = ({ os, cpu, libc }) =>
+  os !== undefined &&
+  [os].flat().includes(process.platform) &&
+  [cpu ?? process.arch].flat().includes(process.arch) &&
+  (libc === undefined || [libc].flat().includes(machineLibc()))
+
+const machineLibc = () =>
+  process.report.getReport().header.glibcVersionRuntime === undefined ? "musl" : "glibc"
 
 /**
  * Makes `node` in npm's scripts the packaged Node.js, and writes the stamp. npm 9 makes no such link when it runs no
@@ -88,12 +98,14 @@ const finish = (root, modules, wanted) => {
 export const installDependencies = async (root) => {
   say("installing dependencies, this takes about a minute the first time")
   const own = join(workFolder(root), String(process.pid))
+  const wanted = readFileSync(lockfile(root))
   try {
     rmSync(own, { recursive: true, force: true })
     mkdirSync(own, { recursive: true })
-    for (const name of ["package.json", "package-lock.json", ".npmrc"]) {
+    for (const name of ["package.json", ".npmrc"]) {
       if (existsSync(join(root, name))) copyFileSync(join(root, name), join(own, name))
     }
+    writeFileSync(lockfile(own), withoutEngines(wanted))
   } catch (error) {
     throw new Trouble(
       `the dependencies cannot be installed: ${error.message}`,
@@ -104,10 +116,20 @@ export const installDependencies = async (root) => {
     await npm(own)
     mkdirSync(join(own, "node_modules"), { recursive: true })
     put(own, root)
-    finish(root, join(root, "node_modules"), readFileSync(lockfile(own)))
+    finish(root, join(root, "node_modules"), wanted)
   } finally {
     rmSync(own, { recursive: true, force: true, maxRetries: 3 })
   }
+}
+
+/**
+ * The lockfile without its demands on Node.js. npm would hold them against the Node.js that it runs on itself, and
+ * leave out optional packages, native binaries among them; what counts is the one that comes with them.
+ */
+const withoutEngines = (lock) => {
+  const parsed = JSON.parse(lock)
+  for (const entry of Object.values(parsed.packages)) delete entry.engines
+  return JSON.stringify(parsed)
 }
 
 /** Renames the finished tree into place, unless another process was faster: its tree is as good and in use. */
