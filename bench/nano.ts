@@ -23,6 +23,7 @@ import { Bubblewrap } from "../sandbox/bubblewrap.ts"
 import { Sandbox } from "../sandbox/sandbox.ts"
 import { builtins } from "../tools/index.ts"
 import type { Metric } from "./main.ts"
+import { game24 } from "./puzzles.ts"
 import { unseen } from "./unseen.ts"
 
 /** Seeds of the two sets. They are part of the model card. */
@@ -168,6 +169,9 @@ export const nano = async (emit: (metric: Metric) => void): Promise<void> => {
     emit({ bench: "nano", metric: "unseen_tool_right", value: share(plugins), unit: "share" })
     emit({ bench: "nano", metric: "novel_forms_right", value: share(novel), unit: "share" })
     emit({ bench: "nano", metric: "malformed_calls", value: malformed, unit: "calls" })
+    const { solved, right } = await runtime.runPromise(game24)
+    emit({ bench: "nano", metric: "game24_greedy", value: solved, unit: "share" })
+    emit({ bench: "nano", metric: "game24_states_judged", value: right, unit: "share" })
     emit({
       bench: "nano",
       metric: "tokens_per_second",

@@ -66,7 +66,7 @@ const makeNamespace = async (root: string, identity: Identity, programs: string)
   const ready = once(child.stdout, "data").then(() => true)
   if (!(await Promise.race([ready, child.then(() => false)]))) {
     const { stderr, originalMessage } = await child
-    throw new Error(stderr || originalMessage)
+    throw new Error(stderr.trim().split("\n")[0] || originalMessage)
   }
   const namespace = openSync(`/proc/${child.pid}/ns/mnt`, "r")
   child.stdin.end()
