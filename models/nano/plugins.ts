@@ -629,6 +629,182 @@ const lookup = (r: Random): Plugin => {
   }
 }
 
+const units =
+  "coins stars kilos meters minutes hours pages seats credits units liters drops boxes bags votes tickets steps cups miles shares bricks tokens spoons rows cards bottles degrees percent".split(
+    " "
+  )
+
+/** A tool that gives an amount of something to somebody: "add coins to a wallet". */
+const amount = (r: Random): Plugin => {
+  const unit = r.chance(0.85) ? r.pick(units) : scramble(r, 4, 8)
+  const thing = r.chance(0.8) ? r.pick(nouns) : scramble(r, 4, 8)
+  const verb = r.pick([
+    "add",
+    "give",
+    "send",
+    "pay",
+    "grant",
+    "feed",
+    "load",
+    "sell",
+    "set",
+    "lend",
+    "deliver"
+  ])
+  const name = r
+    .pick([`${verb}_${unit}`, `${verb}_${thing}`, `${thing}_${unit}`, `${unit}_to_${thing}`, inventName(r)])
+    .replace(/[^a-z0-9_]/g, "")
+  const who = r.pick([thing, thing, "name", "to", "target", scramble(r, 3, 6)])
+  const many = r.pick([unit, unit, "amount", "count", "number", scramble(r, 3, 6)])
+  if (who === many) return amount(r)
+  const kind = r.pick<Kind>(["word", "name", "name", "code"])
+  const article = /^[aeiou]/.test(thing) ? "an" : "a"
+  const description = capital(
+    phrase(
+      r,
+      `[${verb} ${unit} to ${article} ${thing}|${verb} ${article} ${thing} some ${unit}|${verb} ${article} ${thing} a number of ${unit}].`,
+      {}
+    )
+  )
+  const back = r.pick<Kind | "ok" | "sentence">(["ok", "ok", "sentence", "number", "code"])
+  const swapped = r.chance(0.4)
+  return {
+    card: {
+      name,
+      description,
+      input: object(
+        swapped
+          ? { [many]: { type: "integer" }, [who]: { type: "string" } }
+          : { [who]: { type: "string" }, [many]: { type: "integer" } }
+      )
+    },
+    step: (r) => {
+      const v = value(r, kind)
+      const n = value(r, "number")
+      const some = r.chance(0.15) ? "" : ` ${unit}`
+      const ask = phrase(
+        r,
+        orders +
+          r.pick([
+            `[${verb}|give] ${n.said} ${unit} to [the|] ${thing} ${v.said}`,
+            `[${verb}|give] ${n.said} ${unit} to ${v.said}`,
+            `[${verb}|give] [the|] ${thing} ${v.said} ${n.said}${some}`,
+            `[${verb}|give] ${v.said} ${n.said} ${unit}`,
+            `[${verb}|give] ${v.said} ${n.said} ${unit} of [|the ]${word(r)}`,
+            `${verb} [the|] ${thing} ${v.said} with ${n.said} ${unit}`
+          ]),
+        {}
+      )
+      const args = swapped ? { [many]: n.json, [who]: v.json } : { [who]: v.json, [many]: n.json }
+      return answered(r, ask, name, args, back)
+    }
+  }
+}
+
+/** A tool that finds one of several things at a place: "the next train at a station". */
+const nearest = (r: Random): Plugin => {
+  const which = r.pick([
+    "next",
+    "last",
+    "first",
+    "best",
+    "nearest",
+    "newest",
+    "oldest",
+    "cheapest",
+    "open",
+    "latest"
+  ])
+  const thing = r.chance(0.8) ? r.pick(nouns) : scramble(r, 4, 8)
+  let place = r.chance(0.8) ? r.pick(nouns) : scramble(r, 4, 8)
+  while (place === thing) place = scramble(r, 4, 8)
+  const at = r.pick(["at", "in", "of", "for", "near", "on"])
+  const article = /^[aeiou]/.test(place) ? "an" : "a"
+  const name = r
+    .pick([
+      `${which}_${thing}`,
+      `${thing}_${at}_${place}`,
+      `${place}_${thing}`,
+      `find_${thing}`,
+      `${thing}s`,
+      inventName(r)
+    ])
+    .replace(/[^a-z0-9_]/g, "")
+  const arg = r.pick([place, place, "name", "where", scramble(r, 3, 6)])
+  const kind = r.pick<Kind>(["word", "name", "name", "code"])
+  const back = r.pick<Kind | "sentence">(["sentence", "word", "number", "code", "name"])
+  return {
+    card: {
+      name,
+      description: capital(
+        phrase(r, `[find|get|tell|show|look up|give] the ${which} ${thing} ${at} ${article} ${place}.`, {})
+      ),
+      input: object({ [arg]: { type: "string" } })
+    },
+    step: (r) => {
+      const v = value(r, kind)
+      const ask = phrase(
+        r,
+        r.pick([
+          `[When|What|Which] is the ${which} ${thing} ${at} [the|] [${place}|] ${v.said}`,
+          `[Find|Get|Tell me|Show me|Look up|I need|Give me] the ${which} ${thing} ${at} [the|] [${place}|] ${v.said}`,
+          `What's the ${which} ${thing} ${at} ${v.said}`,
+          `[${capital(at)}|For] [the|] ${place} ${v.said}, what is the ${which} ${thing}`
+        ]),
+        {}
+      )
+      return answered(r, ask, name, { [arg]: v.json }, back)
+    }
+  }
+}
+
+/** A tool that does something to one thing in another: "take a seat on a bus". */
+const placed = (r: Random): Plugin => {
+  const verb = r.chance(0.85) ? r.pick(verbs) : scramble(r, 4, 8)
+  const [a, b] = r.sample(nouns, 2) as [string, string]
+  const at = r.pick(["at", "in", "on", "for", "from", "to", "of"])
+  const an = (s: string) => (/^[aeiou]/.test(s) ? `an ${s}` : `a ${s}`)
+  const name = r
+    .pick([`${verb}_${a}`, `${a}_${verb}`, `${verb}_${a}_${at}_${b}`, `${b}_${a}`, inventName(r)])
+    .replace(/[^a-z0-9_]/g, "")
+  const swapped = r.chance(0.5)
+  const kinds = [
+    r.pick<Kind>(["word", "code", "name", "number"]),
+    r.pick<Kind>(["word", "code", "name", "number"])
+  ] as const
+  const type = (k: Kind): JsonSchema => ({ type: k === "number" ? "integer" : "string" })
+  const back = r.pick<Kind | "ok" | "sentence">(["ok", "sentence", "code", "number", "word"])
+  return {
+    card: {
+      name,
+      description: `${capital(verb)} ${an(a)} ${at} ${an(b)}.`,
+      input: object(
+        swapped ? { [b]: type(kinds[1]), [a]: type(kinds[0]) } : { [a]: type(kinds[0]), [b]: type(kinds[1]) }
+      )
+    },
+    step: (r) => {
+      const [v, w] = [value(r, kinds[0]), value(r, kinds[1])]
+      const ask = phrase(
+        r,
+        r.pick([
+          `${orders}${verb} [the|] ${a} ${v.said} ${at} [the|] ${b} ${w.said}`,
+          `${orders}${verb} [the|] ${a} ${v.said} ${at} ${w.said}`,
+          `${orders}${verb} ${v.said} ${at} [the|] ${b} ${w.said}`,
+          `${capital(at)} [the|] ${b} ${w.said}, ${verb} [the|] ${a} ${v.said}`
+        ]),
+        {}
+      )
+      return answered(
+        r,
+        ask,
+        name,
+        swapped ? { [b]: w.json, [a]: v.json } : { [a]: v.json, [b]: w.json },
+        back
+      )
+    }
+  }
+}
+
 /** A tool nobody ever wrote: a verb, a thing, and what it needs to know. */
 const invent = (r: Random): Plugin => {
   const verb = r.chance(0.8) ? r.pick(verbs) : scramble(r, 4, 8)
@@ -789,7 +965,19 @@ const answered = (
 
 export const plugin = (r: Random): Plugin => {
   const kind = r.unit()
-  const made = kind < 0.35 ? family(r) : kind < 0.6 ? lookup(r) : invent(r)
+  const make =
+    kind < 0.25
+      ? family
+      : kind < 0.42
+        ? lookup
+        : kind < 0.54
+          ? amount
+          : kind < 0.64
+            ? nearest
+            : kind < 0.76
+              ? placed
+              : invent
+  const made = make(r)
   return {
     card: made.card,
     step: (r) => {
