@@ -8,7 +8,7 @@ export default defineConfig({
     // Tests that load an engine run it on one thread, so two files at a time fill two cores and no more.
     maxWorkers: 2,
     // Generous, for busy machines: nothing is judged by its time.
-    testTimeout: 60_000,
-    hookTimeout: 60_000
+    testTimeout: 180_000,
+    hookTimeout: 180_000
   }
 })

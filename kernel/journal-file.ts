@@ -1,7 +1,7 @@
 /**
  * The journal's file: opening it, making or upgrading its tables, and what can be wrong with it.
  */
-import { closeSync, mkdirSync, openSync } from "node:fs"
+import { closeSync, existsSync, mkdirSync, openSync } from "node:fs"
 import { dirname } from "node:path"
 import { Effect, Schema, type Scope } from "effect"
 import type { Reactivity } from "effect/reactivity"
@@ -50,12 +50,27 @@ export const journalError = (error: Failure): JournalError => {
   return new JournalError({ message: `journal: ${message}`, hint, cause: error })
 }
 
+/**
+ * Makes a folder and those above it, for this user alone. Step by step: Node's own recursive mkdir never comes back where a
+ * file system refuses a name that is not there, such as /proc/x.
+ */
+const makeFolder = (path: string): void => {
+  if (existsSync(path)) return
+  if (dirname(path) !== path) makeFolder(dirname(path))
+  try {
+    mkdirSync(path, 0o700)
+  } catch (error) {
+    // Another noos may have made it just now.
+    if (!existsSync(path)) throw error
+  }
+}
+
 /** Creates the file and its folder, readable by this user alone. SQLite gives its side files the same mode. */
 const createFile = (filename: string): Effect.Effect<void, JournalError> =>
   Effect.try({
     try: () => {
       if (filename === ":memory:") return
-      mkdirSync(dirname(filename), { recursive: true, mode: 0o700 })
+      makeFolder(dirname(filename))
       closeSync(openSync(filename, "wx", 0o600))
     },
     catch: (cause) => cause as NodeJS.ErrnoException

@@ -250,6 +250,7 @@ export const skills: ReadonlyArray<Skill> = [
       if (r.chance(0.5) && w.files.size === 0) {
         for (let i = r.int(1, 4); i > 0; i--) w.initialFile(plainName(w), w.text(1, 1))
         const names = [...w.files.keys()].sort(byteOrder).join("\n")
+        w.listed = w.initial.size
         return {
           ask: pickPhrase(r, say.list, {}),
           calls: [tool("fs_list", {}, names)],

@@ -24,6 +24,8 @@ export const makeTask = (r: Random, count: number, step: (w: World) => Step): Ta
     if (end === undefined) steps.push(s)
     if (s.failed !== undefined) end ??= { files: new Map(world.files), given: new Set(world.initial.keys()) }
   }
+  // A listing that is asked for first would have shown the files that later requests speak of.
+  if (world.listed !== undefined && world.initial.size > world.listed) return makeTask(r, count, step)
   if (end !== undefined) {
     // What was only asked for has not happened; the files it speaks of were there from the start.
     world.files.clear()

@@ -31,6 +31,8 @@ export class World {
   last: string | undefined
   /** What that value is: "count", "total", "text", … */
   noun = "result"
+  /** How many files there were to begin with when the whole folder was listed. */
+  listed: number | undefined
   /** The file that the step before made or used, for "that file". */
   lastFile: string | undefined
   constructor(random: Random) {

@@ -469,6 +469,13 @@ describe("a file that cannot be a journal is an error with a hint", () => {
     })
   )
 
+  it.effect("a folder that the file system refuses to make", () =>
+    Effect.gen(function* () {
+      const error = yield* refusal("/proc/noos/deep/journal.db")
+      assert.match(error.hint, /may write/)
+    })
+  )
+
   it.effect("a new one is for its user alone", () =>
     Effect.gen(function* () {
       const { filename } = yield* fresh
