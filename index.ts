@@ -64,7 +64,11 @@ const run = (task: string, options: RunOptions = {}): Promise<Exit> => {
   }).pipe(
     Effect.provide(kernelLayer(options.model ?? embeddedModel)),
     Effect.provideService(Observer, options.onEvent ?? (() => {})),
-    (effect) => Effect.runPromise(effect, signal === undefined ? undefined : { signal })
+    (effect) => Effect.runPromise(effect, signal === undefined ? undefined : { signal }),
+    (promise) =>
+      promise.catch((error: unknown) => {
+        throw signal?.aborted === true ? signal.reason : error
+      })
   )
 }
 

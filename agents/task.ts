@@ -28,16 +28,14 @@ export const runTask = Effect.fn("runTask")(function* ({ folder, ...options }: T
       contextSize: engine.contextSize
     }
   })
-  const attempt = Effect.gen(function* () {
-    const pid = yield* kernel.spawn({ ...options, run, workspace })
-    return yield* kernel
-      .wait(pid)
-      .pipe(
-        Effect.onInterrupt(() =>
-          Effect.ignore(Effect.andThen(kernel.kill(pid, "interrupted", "interrupted"), kernel.wait(pid)))
-        )
-      )
-  })
+  // From the moment that it exists, somebody waits for the process and stops it when interrupted.
+  const attempt = Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const pid = yield* kernel.spawn({ ...options, run, workspace })
+      const stop = Effect.andThen(kernel.kill(pid, "interrupted", "interrupted"), kernel.wait(pid))
+      return yield* restore(kernel.wait(pid)).pipe(Effect.onInterrupt(() => Effect.ignore(stop)))
+    })
+  )
   const exit = yield* attempt.pipe(
     Effect.onError((cause) =>
       Effect.ignore(

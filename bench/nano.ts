@@ -142,7 +142,7 @@ export const nano = async (emit: (metric: Metric) => void): Promise<void> => {
   const runtime = ManagedRuntime.make(
     benchLayer(model, join(home, "journal.db"), (e) => {
       // A call that was refused before it began has no number in the journal.
-      if (e.type === "syscall" && !e.ok && e.id === null) malformed++
+      if (e.type === "syscall" && !e.ok && e.id === null && e.error?.code === "bad_input") malformed++
     })
   )
   const trialsOf = (name: string, trials: ReadonlyArray<Trial>) =>

@@ -18,8 +18,22 @@ const noos = Command.make("noos").pipe(
 
 const complain = (what: string, todo: string) => process.stderr.write(`noos: ${what}\nnoos: ${todo}\n`)
 
+/** Whether what was to be read on stdout could not be written: the reader has gone, or the disk is full. */
+let lost: Error | undefined
+process.stdout.on("error", (error) => {
+  if (lost === undefined) process.kill(process.pid, "SIGINT")
+  lost ??= error
+})
+process.stderr.on("error", () => {})
+// A closed terminal ends a run as Ctrl-C does.
+process.on("SIGHUP", () => process.kill(process.pid, "SIGINT"))
+
 /** The exit code of the whole command; says what went wrong, in two lines, when nobody has yet. */
 const codeOf = (exit: Exit.Exit<unknown, unknown>): number => {
+  if (lost !== undefined) {
+    complain(`stdout cannot be written: ${lost.message}`, "the journal has what was done")
+    return code.failed
+  }
   if (Exit.isSuccess(exit)) return code.ok
   if (Cause.hasInterruptsOnly(exit.cause)) return code.interrupted
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))

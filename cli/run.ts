@@ -9,7 +9,7 @@ import { fast, fromMarkdown } from "../agents/programs.ts"
 import { runTask } from "../agents/task.ts"
 import { Engine } from "../kernel/engine/engine.ts"
 import { Observer } from "../kernel/kernel.ts"
-import type { Approve } from "../kernel/syscall.ts"
+import { type Approve, exit } from "../kernel/syscall.ts"
 import { builtins } from "../tools/index.ts"
 import { embeddedModel, kernelLayer } from "./environment.ts"
 import { jsonReport, personReport } from "./report.ts"
@@ -24,7 +24,7 @@ const granted = (grant: Option.Option<string>) => {
     .split(",")
     .map((n) => n.trim())
     .filter((n) => n !== "")
-  const unknown = names.find((n) => !builtins.some((t) => t.name === n))
+  const unknown = names.find((n) => n !== exit.name && !builtins.some((t) => t.name === n))
   return unknown === undefined
     ? Effect.succeed(builtins.filter((t) => names.includes(t.name)))
     : Effect.fail(usage(`--grant: no such tool: ${unknown}`, "`noos tool list` names them"))
@@ -104,13 +104,14 @@ export const run = Command.make(
   },
   Effect.fn("noos.run")(function* (flags) {
     if (flags.task.trim() === "") return yield* usage("the task is empty", 'say what to do: noos run "…"')
+    if (flags.workspace === "") return yield* usage("--workspace is empty", "name a folder, or leave it out")
     const folder = resolve(flags.workspace)
     const tools = yield* granted(flags.grant)
     const agent = yield* program(flags.agent, flags.seed)
     let head = ""
     const report = flags.json ? jsonReport : personReport(() => head)
 
-    const exit = yield* Effect.gen(function* () {
+    const end = yield* Effect.gen(function* () {
       const { model } = yield* Engine
       head = `noos · ${model.name} (${size(model.parameters)}, ${model.device}) · ${folder}`
       return yield* runTask({
@@ -132,8 +133,8 @@ export const run = Command.make(
       Effect.provide(kernelLayer(flags.model)),
       Effect.provideService(Observer, report)
     )
-    if (!flags.json && exit.answer !== null) console.log(asText(exit.answer))
-    if (exit.status !== "ok") return yield* new Stop({ code: codeOf(exit.status) })
+    if (!flags.json && end.answer !== null) console.log(asText(end.answer))
+    if (end.status !== "ok") return yield* new Stop({ code: codeOf(end.status) })
   })
 ).pipe(Command.withDescription("Do a task in a folder"))
 

@@ -272,7 +272,7 @@ const make = Effect.fnUntraced(function* (
     atomically,
     run: Effect.fn("Journal.run")(function* (id) {
       const [run] = yield* readRuns(sql`SELECT * FROM runs WHERE id = ${id}`)
-      return run ?? (yield* refusal(`there is no run ${id}`, "`noos ps` lists them"))
+      return run ?? (yield* refusal(`there is no run ${id}`, "`runs` gives those that there are"))
     }),
     runs: (limit = -1) => readRuns(sql`SELECT * FROM runs ORDER BY id DESC LIMIT ${limit}`),
     processes: (run) =>

@@ -84,7 +84,13 @@ export class Kernel extends Context.Service<
       const engine = yield* Engine
       const journal = yield* Journal
       const syscalls = yield* Syscalls
-      const observe = yield* Observer
+      const watcher = yield* Observer
+      /** A watcher that throws is its own fault, and costs the process nothing. */
+      const observe = (event: KernelEvent) => {
+        try {
+          watcher(event)
+        } catch {}
+      }
       const kernelScope = yield* Effect.scope
 
       const table = new Map<number, Process>()
@@ -131,10 +137,16 @@ export class Kernel extends Context.Service<
       })
 
       /** Long results are cut in the middle: the window is for work. */
-      const clip = (text: string): string => {
+      const clip = (whole: string): string => {
+        // Counting the tokens of a very long text takes longer than anything else here.
+        const text = whole.length > most * 32 ? cut(whole, most * 16) : whole
         const tokens = engine.tokenize(text).length
         if (tokens <= most) return text
-        const keep = Math.floor((text.length * most) / tokens)
+        return cut(whole, Math.floor((text.length * most) / tokens))
+      }
+
+      /** The beginning and the end of a text, about `keep` characters together. */
+      const cut = (text: string, keep: number): string => {
         const head = text.slice(0, Math.floor(keep * 0.6)).toWellFormed()
         const tail = text.slice(text.length - Math.floor(keep * 0.3)).toWellFormed()
         return `${head}\n[${text.length - head.length - tail.length} characters left out]\n${tail}`
@@ -269,6 +281,15 @@ export class Kernel extends Context.Service<
       )
 
       const spawn = Effect.fn("Kernel.spawn")(function* (options: Spawn) {
+        const bad = (message: string) => new ToolError({ code: "bad_input", message })
+        if (typeof options.task !== "string" || options.task.trim() === "")
+          return yield* bad("the task is empty")
+        const names = options.tools.map((t) => t.name)
+        const twice = names.find((name, i) => names.indexOf(name) !== i)
+        if (twice !== undefined) return yield* bad(`two tools have the name "${twice}"`)
+        const given = Object.entries(options.budget ?? {}).filter(([, limit]) => limit !== undefined)
+        const odd = given.find(([, limit]) => !(limit > 0))
+        if (odd !== undefined) return yield* bad(`the budget of ${odd[0]} must be above 0, got ${odd[1]}`)
         if (options.tools.some((t) => t.name === exit.name))
           return yield* new ToolError({
             code: "bad_input",
@@ -288,7 +309,7 @@ export class Kernel extends Context.Service<
             new ToolError({ code: "bad_input", message: e instanceof Error ? e.message : String(e) })
         })
         const grammar = yield* engine.grammar(gbnf)
-        const budget = { ...defaultBudget, ...options.budget }
+        const budget: Budget = { ...defaultBudget, ...Object.fromEntries(given) }
         const pid = yield* journal.spawn({
           run: options.run,
           program: options.program.name,

@@ -90,6 +90,10 @@ const check = (caller: Caller, request: Request): AnyTool | ToolError => {
   return validate(request.args) ? tool : bad(explain(validate.errors?.[0]))
 }
 
+/** An approval that breaks is none. */
+const approved = (caller: Caller, tool: AnyTool, args: unknown) =>
+  Effect.suspend(() => caller.approve(tool, args)).pipe(Effect.catchDefect(() => Effect.succeed(false)))
+
 /** The text a model sees of a result. */
 const textOf = (tool: AnyTool, result: unknown): string => {
   if (tool.toModel !== undefined) return tool.toModel(result)
@@ -119,20 +123,23 @@ export class Syscalls extends Context.Service<
       const dispatch = Effect.fn("Syscalls.dispatch")(function* (caller: Caller, request: Request) {
         const tool = check(caller, request)
         if (tool instanceof ToolError) return yield* refuse(caller, request, tool)
-        if (tool.effect === "irreversible" && !(yield* caller.approve(tool, request.args))) {
+        if (tool.effect === "irreversible" && !(yield* approved(caller, tool, request.args))) {
           const message = `denied: ${tool.name} reaches outside the workspace and nobody approved this call`
           return yield* refuse(caller, request, new ToolError({ code: "denied", message }))
         }
 
         const attempt = Effect.fnUntraced(function* (key: string) {
-          const result = yield* Effect.suspend(() =>
-            tool.execute(request.args as never, {
+          const result = yield* Effect.suspend(() => {
+            const running = tool.execute(request.args as never, {
               workspace: caller.workspace,
               idempotencyKey: key,
               progress: caller.progress
             })
-          )
-          if (isJson(result)) return { ok: true as const, result, text: textOf(tool, result) }
+            if (Effect.isEffect(running)) return running
+            return new ToolError({ code: "failed", message: `${tool.name}: execute must return an Effect` })
+          })
+          const text: unknown = isJson(result) ? textOf(tool, result) : undefined
+          if (typeof text === "string") return { ok: true as const, result, text }
           return yield* new ToolError({
             code: "failed",
             message: `${tool.name}: its result is not plain data`

@@ -205,6 +205,8 @@ export const read = p(`
   [Read|Show|Print|Display] [me|] {f}
   cat {f}
   {f}: what does it say
+  [show|print|read] {f} to me
+  [Show|Print] {f} [on the screen|here]
   ---
   The content of {f}
   Take {f} and show its text
@@ -556,6 +558,7 @@ export const countFiles = p(`
 `)
 
 export const save = p(`
+  [save|write|put|store] the [result|answer|count|number|total|sum] [to|in|into] {f}
   [save|write|put|store|record|keep|drop] the {n} [to|in|into] [a file called|a file named|the file|] {f}
   [save|write|store|put] the {n} [to|in|into] {f}
   [create|make] {f} with the {n} [in it|inside|]

@@ -10,7 +10,7 @@ import {
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { assert, layer } from "@effect/vitest"
+import { afterAll, assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { codeOfCall } from "../../cli/stop.ts"
 import { callTool } from "../../cli/tool.ts"
@@ -20,7 +20,7 @@ import { Random } from "../../models/nano/language.ts"
 import { Bubblewrap } from "../../sandbox/bubblewrap.ts"
 
 const home = mkdtempSync(join(tmpdir(), "noos-malformed-"))
-process.on("exit", () => rmSync(home, { recursive: true, force: true }))
+afterAll(() => rmSync(home, { recursive: true, force: true }))
 const live = Layer.mergeAll(Syscalls.layer, Bubblewrap.layer).pipe(
   Layer.provideMerge(Journal.layer(join(home, "journal.db")))
 )

@@ -202,6 +202,18 @@ describe("an interrupted run", () => {
     })
 })
 
+describe("stdout", () => {
+  it("that cannot be written is an error, in two lines, and not a lost answer", async () => {
+    const folder = workspace()
+    for (const to of ["| head -c 1", "> /dev/full"]) {
+      const command = `set -o pipefail; "${noos}" run --workspace "${folder}" --json "${task}" ${to}`
+      const { exitCode, stderr } = await execa("bash", ["-c", command], options)
+      assert.strictEqual(exitCode, 1, `${to}: ${stderr}`)
+      assert.match(stderr, /^noos: stdout cannot be written: .*\nnoos: .*$/)
+    }
+  })
+})
+
 describe("noos tool", () => {
   it("lists the tools, and calls one through the whole path", async () => {
     const listed = await call("tool", "list", "--json")

@@ -1,9 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { assert, describe, layer } from "@effect/vitest"
+import { afterAll, assert, describe, layer } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer } from "effect"
 import { fast } from "../../agents/programs.ts"
+import { runTask } from "../../agents/task.ts"
 import { embeddedModel } from "../../cli/environment.ts"
 import { LlamaEngine } from "../../kernel/engine/llama.ts"
 import { Journal } from "../../kernel/journal.ts"
@@ -28,7 +29,7 @@ const live = Kernel.layer.pipe(
   Layer.provideMerge(Journal.layer(join(home, "journal.db"))),
   Layer.provide(Layer.succeed(Observer, (e: KernelEvent) => void events.push(e)))
 )
-process.on("exit", () => rmSync(home, { recursive: true, force: true }))
+afterAll(() => rmSync(home, { recursive: true, force: true }))
 
 /** A process in a fresh folder that holds a file of twelve lines. */
 const start = Effect.fnUntraced(function* (task: string, options: Partial<Spawn> = {}) {
@@ -188,7 +189,8 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("kernel", (it)
 
     it.effect("a long result is cut in the middle for the model and kept whole in the journal", () =>
       Effect.gen(function* () {
-        const long = `start ${"x1 ".repeat(2000)}end`
+        // So long that counting its tokens would take minutes.
+        const long = `start ${"é漢😀 ".repeat(300_000)}end`
         const tool = defineTool({
           name: "get_title",
           description: "Get the title of a web page.",
@@ -264,6 +266,47 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("kernel", (it)
   })
 
   describe("spawn", () => {
+    it.effect("refuses an empty task, two tools of one name, and a budget that is no limit", () =>
+      Effect.gen(function* () {
+        const { tool } = yield* gate()
+        const wrong: ReadonlyArray<readonly [string, Partial<Spawn>]> = [
+          [" ", {}],
+          ["x", { tools: [tool, tool] }],
+          ["x", { tools: [...builtins, { ...tool, name: "shell" }] }],
+          ["x", { budget: { tokens: Number.NaN } }],
+          ["x", { budget: { seconds: -1 } }]
+        ]
+        for (const [task, options] of wrong)
+          assert.deepInclude(yield* Effect.flip(start(task, options)), {
+            _tag: "ToolError",
+            code: "bad_input"
+          })
+      })
+    )
+
+    it.effect("interrupted at any moment, leaves no process behind that could still act", () =>
+      Effect.gen(function* () {
+        const kernel = yield* Kernel
+        const journal = yield* Journal
+        const folder = mkdtempSync(join(home, "ws-"))
+        for (let turns = 0; turns < 60; turns += 3) {
+          const options = { task: "List the files.", folder, program: fast(0), tools: builtins }
+          const fiber = yield* runTask(options).pipe(Effect.forkChild)
+          for (let i = 0; i < turns; i++) yield* Effect.yieldNow
+          yield* Fiber.interrupt(fiber)
+        }
+        const alive = (yield* kernel.processes).filter((p) =>
+          ["ready", "running", "blocked"].includes(p.state)
+        )
+        assert.deepStrictEqual(
+          alive.filter((p) => p.task === "List the files."),
+          []
+        )
+        const open = (yield* journal.runs()).filter((r) => r.task === "List the files." && r.status === null)
+        assert.deepStrictEqual(open, [])
+      })
+    )
+
     it.effect("refuses tools that cannot be served", () =>
       Effect.gen(function* () {
         const bad = (input: AnyTool["input"], name = "bad"): AnyTool =>

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { assert, describe, layer } from "@effect/vitest"
+import { afterAll, assert, describe, layer } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer } from "effect"
 import { Journal } from "../../kernel/journal.ts"
 import { type Caller, exit, type Outcome, Syscalls } from "../../kernel/syscall.ts"
@@ -102,6 +102,8 @@ layer(live)("syscall", (it) => {
           }),
           tool("dies", () => Effect.die("dead")),
           tool("rejects", () => Effect.promise(() => Promise.reject(new Error("later")))),
+          // What somebody writes who does not know Effect.
+          tool("promises", (async () => "x") as unknown as AnyTool["execute"]),
           tool("cycle", () => Effect.succeed(cycle)),
           tool("bigint", () => Effect.succeed(10n))
         ])
@@ -112,6 +114,7 @@ layer(live)("syscall", (it) => {
         assert.strictEqual(outcomes.throws!.text, "throws crashed: boom")
         assert.strictEqual(outcomes.dies!.text, "dies crashed: dead")
         assert.strictEqual(outcomes.rejects!.text, "rejects crashed: later")
+        assert.strictEqual(outcomes.promises!.text, "promises: execute must return an Effect")
         for (const name of ["cycle", "bigint"]) {
           assert.strictEqual(codeOf(outcomes[name]!), "failed", name)
           assert.match(outcomes[name]!.text, /not plain data/)
@@ -131,6 +134,12 @@ layer(live)("syscall", (it) => {
         const no = yield* callerFor([send])
         const denied = yield* (yield* Syscalls).dispatch(no.caller, { tool: "send", args: { text: "" } })
         assert.strictEqual(codeOf(denied), "denied")
+        assert.strictEqual(sent, 0)
+        const broken = yield* (yield* Syscalls).dispatch(
+          { ...no.caller, approve: () => Effect.die("the prompt broke") },
+          { tool: "send", args: { text: "" } }
+        )
+        assert.strictEqual(codeOf(broken), "denied")
         assert.strictEqual(sent, 0)
         const yes = yield* callerFor([send], true)
         const allowed = yield* (yield* Syscalls).dispatch(yes.caller, { tool: "send", args: { text: "" } })
@@ -175,4 +184,4 @@ layer(live)("syscall", (it) => {
   })
 })
 
-process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))

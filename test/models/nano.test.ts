@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { assert, describe, layer } from "@effect/vitest"
+import { afterAll, assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { benchLayer, builtinTrials, runTrial, type Trial, unseenTrials } from "../../bench/nano.ts"
 import { embeddedModel } from "../../cli/environment.ts"
@@ -11,7 +11,7 @@ import type { KernelEvent } from "../../kernel/kernel.ts"
 import { fileName, Random } from "../../models/nano/language.ts"
 
 const home = mkdtempSync(join(tmpdir(), "noos-nano-"))
-process.on("exit", () => rmSync(home, { recursive: true, force: true }))
+afterAll(() => rmSync(home, { recursive: true, force: true }))
 const events: Array<KernelEvent> = []
 
 layer(

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { assert, describe, it, layer } from "@effect/vitest"
+import { afterAll, assert, describe, it, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Journal } from "../../kernel/journal.ts"
 import { toolLine } from "../../kernel/prompt.ts"
@@ -16,7 +16,7 @@ import { Sandbox } from "../../sandbox/sandbox.ts"
 import { builtins } from "../../tools/index.ts"
 
 const home = mkdtempSync(join(tmpdir(), "noos-traces-"))
-process.on("exit", () => rmSync(home, { recursive: true, force: true }))
+afterAll(() => rmSync(home, { recursive: true, force: true }))
 const live = Layer.mergeAll(Syscalls.layer, Bubblewrap.layer).pipe(
   Layer.provideMerge(Journal.layer(join(home, "journal.db")))
 )
