@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Effect, Exit, Option } from "effect"
-import { CliError, Command } from "effect/cli"
+import { CliError, CliOutput, Command } from "effect/cli"
 import { run } from "./run.ts"
 import { code, Stop } from "./stop.ts"
 import { tool } from "./tool.ts"
@@ -17,6 +17,20 @@ const noos = Command.make("noos").pipe(
 )
 
 const complain = (what: string, todo: string) => process.stderr.write(`noos: ${what}\nnoos: ${todo}\n`)
+
+/** A command line that cannot be understood is told so in two lines; help is for those who ask. */
+const presenter = CliOutput.layerPresenter({
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Effect.sync(() => {
+          const command = event.commandPath.join(" ")
+          complain(
+            event.errors.map((e) => e.message.replace(/\s*\n\s*/g, " ")).join("; "),
+            `see \`${command} --help\``
+          )
+        })
+      : CliOutput.defaultPresenter.present(event)
+})
 
 /** Whether what was to be read on stdout could not be written: the reader has gone, or the disk is full. */
 let lost: Error | undefined
@@ -51,6 +65,6 @@ const codeOf = (exit: Exit.Exit<unknown, unknown>): number => {
 }
 
 Command.run(noos, { version }).pipe(
-  Effect.provide(NodeServices.layer),
+  Effect.provide([NodeServices.layer, presenter]),
   NodeRuntime.runMain({ disableErrorReporting: true, teardown: (exit, onExit) => onExit(codeOf(exit)) })
 )

@@ -94,8 +94,11 @@ describe("noos run", () => {
       assert.strictEqual(exitCode, 2, `${args}: ${stderr}`)
       twoLines(stderr, what)
     }
-    for (const args of [[], ["--seed", "x", task], ["--nonsense", task], ["--budget-tokens", "0", task]])
-      assert.strictEqual((await call("run", ...args)).exitCode, 2, String(args))
+    for (const args of [[], ["--seed", "x", task], ["--nonsense", task], ["--budget-tokens", "0", task]]) {
+      const { exitCode, stdout, stderr } = await call("run", ...args)
+      assert.deepStrictEqual([exitCode, stdout], [2, ""], String(args))
+      twoLines(stderr, /./)
+    }
 
     const budget = await call("run", "--workspace", folder, "--budget-tokens", "250", "--json", task)
     assert.strictEqual(budget.exitCode, 3, budget.stderr)
