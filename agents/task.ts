@@ -1,6 +1,6 @@
 /** One task from its words to its end: a run in the journal, a workspace, a process. Shared by command line and library. */
 import { resolve } from "node:path"
-import { Effect } from "effect"
+import { Cause, Effect } from "effect"
 import { Engine } from "../kernel/engine/engine.ts"
 import { Journal } from "../kernel/journal.ts"
 import { Kernel, type Spawn } from "../kernel/kernel.ts"
@@ -38,9 +38,7 @@ export const runTask = Effect.fn("runTask")(function* ({ folder, ...options }: T
   )
   const exit = yield* attempt.pipe(
     Effect.onError((cause) =>
-      Effect.ignore(
-        journal.endRun(run, cause.reasons.some((r) => r._tag === "Fail") ? "failed" : "interrupted")
-      )
+      Effect.ignore(journal.endRun(run, Cause.hasInterruptsOnly(cause) ? "interrupted" : "failed"))
     )
   )
   yield* journal.endRun(run, exit.status)

@@ -11,16 +11,9 @@ import {
   proposeText,
   reachable,
   stateOf,
+  testPuzzles,
   valueText
 } from "../models/nano/puzzles.ts"
-
-/** Items 900–999 by rank: the test set of Yao et al., Tree of Thoughts (2023). Never trained on. */
-export const testPuzzles = (): ReadonlyArray<ReadonlyArray<number>> =>
-  readFileSync(new URL("data/game24.csv", import.meta.url), "utf8")
-    .trim()
-    .split("\n")
-    .slice(901, 1001)
-    .map((line) => (line.split(",")[1] ?? "").split(" ").map(Number))
 
 /** The model's greedy answer to one question, without tools. */
 const answer = Effect.fnUntraced(function* (question: string) {
@@ -52,7 +45,7 @@ export const solves = (puzzle: ReadonlyArray<number>, lines: string): boolean =>
 
 /** Shares of the test puzzles solved, and of their states (two steps in, half of them hopeless) judged rightly. */
 export const game24 = Effect.gen(function* () {
-  const puzzles = testPuzzles()
+  const puzzles = testPuzzles(readFileSync(new URL("data/game24.csv", import.meta.url), "utf8"))
   const answers = yield* Effect.forEach(puzzles, (p) => answer(proposeText(stateOf(p), 24)))
   const solved = answers.filter((text, i) => solves(puzzles[i]!, text)).length / puzzles.length
   const r = new Random(24_004)

@@ -15,7 +15,7 @@ import { type ExitStatus, Journal, type JournalError, type State } from "./journ
 import type { Budget, Exit, Process, Program } from "./process.ts"
 import { closeTurn, message, openTurn, resultText, systemText } from "./prompt.ts"
 import { admit, nextBatch } from "./scheduler.ts"
-import { type Approve, type Caller, exit, type Outcome, Syscalls, validator } from "./syscall.ts"
+import { type Approve, type Caller, exit, refusal, Syscalls, validator } from "./syscall.ts"
 import { type AnyTool, ToolError } from "./tool.ts"
 
 /** What the kernel tells whoever watches. Times in ms. */
@@ -59,6 +59,8 @@ export interface Spawn {
 
 /** What a process may use when nothing else is said. */
 export const defaultBudget: Budget = { tokens: 1_000_000, seconds: 3600, syscalls: 200 }
+
+const bad = (message: string) => new ToolError({ code: "bad_input", message })
 
 /** The share of the window that one result, and one call, may take. */
 const pageShare = 1 / 4
@@ -162,15 +164,8 @@ export class Kernel extends Context.Service<
         yield* setState(p, "blocked", request?.tool ?? "malformed call")
         const serve = Effect.gen(function* () {
           if (request !== undefined) return yield* syscalls.dispatch(callerOf(p), { ...request, page: turn })
-          const message = "malformed call: write one JSON object"
-          yield* journal.appendPage(p.pid, { role: "call", text: turn.text, tokens: turn.tokens })
-          return {
-            id: undefined,
-            ms: 0,
-            ok: false,
-            error: { code: "bad_input", message },
-            text: message
-          } satisfies Outcome
+          yield* journal.appendPage(p.pid, { role: "call", ...turn })
+          return refusal(bad("malformed call: write one JSON object"))
         })
         yield* serve.pipe(
           Effect.andThen((outcome) => {
@@ -254,9 +249,10 @@ export class Kernel extends Context.Service<
           p.sequence = { row: yield* Scope.provide(engine.sequence, scope), scope }
           yield* setState(p, "running", "sequence")
         }
-        for (const { process, work } of nextBatch(table.values(), engine.chunk))
+        const next = nextBatch(table.values(), engine.chunk)
+        for (const { process, work } of next)
           yield* police(process, work._tag === "Prefill" ? work.tokens.length : 1)
-        const batch = nextBatch(table.values(), engine.chunk)
+        const batch = next.filter(({ process }) => process.state === "running")
         if (batch.length === 0) return false
         const decoded = yield* engine.step(batch.map((b) => b.work))
         for (const [i, { process, work }] of batch.entries()) {
@@ -281,7 +277,6 @@ export class Kernel extends Context.Service<
       )
 
       const spawn = Effect.fn("Kernel.spawn")(function* (options: Spawn) {
-        const bad = (message: string) => new ToolError({ code: "bad_input", message })
         if (typeof options.task !== "string" || options.task.trim() === "")
           return yield* bad("the task is empty")
         const names = options.tools.map((t) => t.name)
@@ -291,22 +286,17 @@ export class Kernel extends Context.Service<
         const odd = given.find(([, limit]) => !(limit > 0))
         if (odd !== undefined) return yield* bad(`the budget of ${odd[0]} must be above 0, got ${odd[1]}`)
         if (options.tools.some((t) => t.name === exit.name))
-          return yield* new ToolError({
-            code: "bad_input",
-            message: `the name "${exit.name}" is the kernel's own`
-          })
+          return yield* bad(`the name "${exit.name}" is the kernel's own`)
         const tools = [...options.tools, exit]
         for (const tool of tools) {
           yield* Effect.try({
             try: () => validator(tool),
-            catch: (e) =>
-              new ToolError({ code: "bad_input", message: `${tool.name}: bad input schema: ${e}` })
+            catch: (e) => bad(`${tool.name}: bad input schema: ${e}`)
           })
         }
         const gbnf = yield* Effect.try({
           try: () => callGrammar(tools, { thought: options.program.thought, ...stringLimit }),
-          catch: (e) =>
-            new ToolError({ code: "bad_input", message: e instanceof Error ? e.message : String(e) })
+          catch: (e) => bad(e instanceof Error ? e.message : String(e))
         })
         const grammar = yield* engine.grammar(gbnf)
         const budget: Budget = { ...defaultBudget, ...Object.fromEntries(given) }

@@ -117,7 +117,7 @@ export class Syscalls extends Context.Service<
           yield* journal.appendPage(caller.pid, { role: "call", ...request.page })
         const { code, message } = error
         yield* journal.event(caller.pid, "refused", { tool: request.tool.slice(0, 80), code, message })
-        return { id: undefined, ms: 0, ...failure(error) } satisfies Outcome
+        return refusal(error)
       })
 
       const dispatch = Effect.fn("Syscalls.dispatch")(function* (caller: Caller, request: Request) {
@@ -188,6 +188,9 @@ const isJson = (value: unknown): boolean => {
 }
 
 const cancelled = new ToolError({ code: "failed", message: "cancelled" })
+
+/** The outcome of a call that never began. */
+export const refusal = (error: ToolError): Outcome => ({ id: undefined, ms: 0, ...failure(error) })
 
 const failure = (error: ToolError) => ({
   ok: false as const,

@@ -23,7 +23,7 @@ import {
 } from "../../kernel/prompt.ts"
 import { Random } from "./language.ts"
 import { type Naming, naming, type Plugin, plugin } from "./plugins.ts"
-import { exchange, trainable } from "./puzzles.ts"
+import { exchange, testPuzzles, trainable } from "./puzzles.ts"
 import { randomStep } from "./skills.ts"
 import { makeTask, type Task } from "./task.ts"
 import type { Call } from "./world.ts"
@@ -134,15 +134,6 @@ const row = (
   while (fits(c.next()));
 }
 
-const testPuzzles = (csv: string): ReadonlySet<string> =>
-  new Set(
-    csv
-      .split("\n")
-      .slice(1)
-      .map((l) => l.split(",")[1] ?? "")
-      .slice(900, 1000)
-  )
-
 const main = async () => {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
@@ -161,7 +152,7 @@ const main = async () => {
     }
   })
   const mix = { puzzles: Number(values.puzzles), real: Number(values.real), full: Number(values.full) }
-  const puzzles = trainable(testPuzzles(readFileSync(values.data, "utf8")))
+  const puzzles = trainable(new Set(testPuzzles(readFileSync(values.data, "utf8")).map((p) => p.join(" "))))
   const rows = Number(values.rows)
   if (positionals[0] === "text") {
     const r = new Random(Number(values.seed))

@@ -79,6 +79,13 @@ export const valueText = (state: ReadonlyArray<Fraction>, target: number): strin
 export const moveText = (move: Move): string =>
   move.left.length === 1 ? move.text : `${move.text} left ${key(move.left)}`
 
+/** Items 900–999 by rank of game24.csv: the test set of Yao et al., Tree of Thoughts (2023). Never trained on. */
+export const testPuzzles = (csv: string): ReadonlyArray<ReadonlyArray<number>> =>
+  csv
+    .split("\n")
+    .slice(901, 1001)
+    .map((line) => (line.split(",")[1] ?? "").split(" ").map(Number))
+
 /** The 4-number puzzles over 1..13 that can be solved, without those kept for testing. */
 export const trainable = (tested: ReadonlySet<string>): ReadonlyArray<ReadonlyArray<number>> => {
   const all: Array<ReadonlyArray<number>> = []
