@@ -8,7 +8,7 @@ import { LlamaEngine } from "../kernel/engine/llama.ts"
 import { Journal } from "../kernel/journal.ts"
 import { Kernel } from "../kernel/kernel.ts"
 import { Syscalls } from "../kernel/syscall.ts"
-import { ToolError } from "../kernel/tool.ts"
+import { badInput } from "../kernel/tool.ts"
 import { Bubblewrap } from "../sandbox/bubblewrap.ts"
 import { Sandbox } from "../sandbox/sandbox.ts"
 
@@ -36,10 +36,9 @@ const sandbox = Layer.effect(
     return Sandbox.of({
       open: (root) =>
         `${real(home())}${sep}`.startsWith(`${real(resolve(root))}${sep}`)
-          ? new ToolError({
-              code: "bad_input",
-              message: `the workspace ${root} holds noos's own folder ${home()}: choose another one, or set NOOS_HOME`
-            })
+          ? badInput(
+              `the workspace ${root} holds noos's own folder ${home()}: choose another one, or set NOOS_HOME`
+            )
           : inner.open(root)
     })
   })

@@ -5,7 +5,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { Journal } from "../kernel/journal.ts"
 import { toolLine } from "../kernel/prompt.ts"
 import { exit, type Outcome, refusal, Syscalls } from "../kernel/syscall.ts"
-import { ToolError } from "../kernel/tool.ts"
+import { badInput, type ToolError } from "../kernel/tool.ts"
 import { Sandbox } from "../sandbox/sandbox.ts"
 import { builtins } from "../tools/index.ts"
 import { callLayer } from "./environment.ts"
@@ -42,7 +42,7 @@ export const callTool = Effect.fn("noos.callTool")(function* (
 ) {
   const parsed = parse(text)
   if ("message" in parsed) {
-    const outcome = refusal(new ToolError({ code: "bad_input", message: parsed.message }))
+    const outcome = refusal(badInput(parsed.message))
     return { pid: null, args: null, outcome } satisfies Called
   }
   const journal = yield* Journal

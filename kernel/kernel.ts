@@ -16,7 +16,7 @@ import type { Budget, Exit, Process, Program } from "./process.ts"
 import { closeTurn, message, openTurn, resultText, systemText } from "./prompt.ts"
 import { admit, nextBatch } from "./scheduler.ts"
 import { type Approve, type Caller, exit, refusal, Syscalls, validator } from "./syscall.ts"
-import { type AnyTool, ToolError } from "./tool.ts"
+import { type AnyTool, badInput, ToolError } from "./tool.ts"
 
 /** What the kernel tells whoever watches. Times in ms. */
 export type KernelEvent =
@@ -59,8 +59,6 @@ export interface Spawn {
 
 /** What a process may use when nothing else is said. */
 export const defaultBudget: Budget = { tokens: 1_000_000, seconds: 3600, syscalls: 200 }
-
-const bad = (message: string) => new ToolError({ code: "bad_input", message })
 
 /** The share of the window that one result, and one call, may take. */
 const pageShare = 1 / 4
@@ -165,7 +163,7 @@ export class Kernel extends Context.Service<
         const serve = Effect.gen(function* () {
           if (request !== undefined) return yield* syscalls.dispatch(callerOf(p), { ...request, page: turn })
           yield* journal.appendPage(p.pid, { role: "call", ...turn })
-          return refusal(bad("malformed call: write one JSON object"))
+          return refusal(badInput("malformed call: write one JSON object"))
         })
         yield* serve.pipe(
           Effect.andThen((outcome) => {
@@ -278,25 +276,26 @@ export class Kernel extends Context.Service<
 
       const spawn = Effect.fn("Kernel.spawn")(function* (options: Spawn) {
         if (typeof options.task !== "string" || options.task.trim() === "")
-          return yield* bad("the task is empty")
+          return yield* badInput("the task is empty")
         const names = options.tools.map((t) => t.name)
         const twice = names.find((name, i) => names.indexOf(name) !== i)
-        if (twice !== undefined) return yield* bad(`two tools have the name "${twice}"`)
+        if (twice !== undefined) return yield* badInput(`two tools have the name "${twice}"`)
         const given = Object.entries(options.budget ?? {}).filter(([, limit]) => limit !== undefined)
         const odd = given.find(([, limit]) => !(limit > 0))
-        if (odd !== undefined) return yield* bad(`the budget of ${odd[0]} must be above 0, got ${odd[1]}`)
+        if (odd !== undefined)
+          return yield* badInput(`the budget of ${odd[0]} must be above 0, got ${odd[1]}`)
         if (options.tools.some((t) => t.name === exit.name))
-          return yield* bad(`the name "${exit.name}" is the kernel's own`)
+          return yield* badInput(`the name "${exit.name}" is the kernel's own`)
         const tools = [...options.tools, exit]
         for (const tool of tools) {
           yield* Effect.try({
             try: () => validator(tool),
-            catch: (e) => bad(`${tool.name}: bad input schema: ${e}`)
+            catch: (e) => badInput(`${tool.name}: bad input schema: ${e}`)
           })
         }
         const gbnf = yield* Effect.try({
           try: () => callGrammar(tools, { thought: options.program.thought, ...stringLimit }),
-          catch: (e) => bad(e instanceof Error ? e.message : String(e))
+          catch: (e) => badInput(e instanceof Error ? e.message : String(e))
         })
         const grammar = yield* engine.grammar(gbnf)
         const budget: Budget = { ...defaultBudget, ...Object.fromEntries(given) }

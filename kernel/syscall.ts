@@ -8,7 +8,7 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.
 import { Clock, Context, Effect, Layer } from "effect"
 import type { Workspace } from "../sandbox/sandbox.ts"
 import { Journal, type JournalError } from "./journal.ts"
-import { type AnyTool, defineTool, ToolError } from "./tool.ts"
+import { type AnyTool, badInput, defineTool, ToolError } from "./tool.ts"
 
 /** A call as it comes in: nothing about it has been believed yet. */
 export interface Request {
@@ -80,14 +80,14 @@ const explain = (error: ErrorObject | undefined): string => {
 
 /** Why this call must not run, if so. */
 const check = (caller: Caller, request: Request): AnyTool | ToolError => {
-  const bad = (message: string) => new ToolError({ code: "bad_input", message })
   const tool = caller.tools.find((t) => t.name === request.tool)
-  if (tool === undefined) return bad(`no such tool: ${request.tool.slice(0, 80)}`)
-  if (deeperThan(request.args, limits.depth)) return bad(`bad arguments: nested deeper than ${limits.depth}`)
+  if (tool === undefined) return badInput(`no such tool: ${request.tool.slice(0, 80)}`)
+  if (deeperThan(request.args, limits.depth))
+    return badInput(`bad arguments: nested deeper than ${limits.depth}`)
   const bytes = Buffer.byteLength(JSON.stringify(request.args ?? null))
-  if (bytes > limits.bytes) return bad(`bad arguments: ${bytes} bytes, at most ${limits.bytes}`)
+  if (bytes > limits.bytes) return badInput(`bad arguments: ${bytes} bytes, at most ${limits.bytes}`)
   const validate = validator(tool)
-  return validate(request.args) ? tool : bad(explain(validate.errors?.[0]))
+  return validate(request.args) ? tool : badInput(explain(validate.errors?.[0]))
 }
 
 /** An approval that breaks is none. */

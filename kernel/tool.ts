@@ -41,6 +41,9 @@ export class ToolError extends Schema.TaggedError<ToolError>()("ToolError", {
   retryable: Schema.optionalKey(Schema.Boolean)
 }) {}
 
+/** What a call, a schema or a request that cannot be served comes to. */
+export const badInput = (message: string): ToolError => new ToolError({ code: "bad_input", message })
+
 /** What a running call may use. The workspace is its only way to the world. */
 export interface ToolContext {
   /** Files and commands of the calling process's workspace, sandboxed. */

@@ -21,8 +21,9 @@ import {
   resultText,
   systemText
 } from "../../kernel/prompt.ts"
+import { type Naming, naming } from "./disguises.ts"
 import { Random } from "./language.ts"
-import { type Naming, naming, type Plugin, plugin } from "./plugins.ts"
+import { type Plugin, plugin } from "./plugins.ts"
 import { exchange, testPuzzles, trainable } from "./puzzles.ts"
 import { randomStep } from "./skills.ts"
 import { makeTask, type Task } from "./task.ts"
