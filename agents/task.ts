@@ -32,7 +32,7 @@ export const runTask = Effect.fn("runTask")(function* ({ folder, ...options }: T
   const attempt = Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const pid = yield* kernel.spawn({ ...options, run, workspace })
-      const stop = Effect.andThen(kernel.kill(pid, "interrupted", "interrupted"), kernel.wait(pid))
+      const stop = Effect.andThen(kernel.kill(pid, "INT"), kernel.wait(pid))
       return yield* restore(kernel.wait(pid)).pipe(Effect.onInterrupt(() => Effect.ignore(stop)))
     })
   )

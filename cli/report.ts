@@ -2,14 +2,14 @@
  * What a run shows while it works: events as NDJSON on stdout for scripts, or a line a call on stderr for people,
  * with a live last line when stderr is a terminal.
  */
-import type { KernelEvent } from "../kernel/kernel.ts"
+import type { KernelEvent } from "../kernel/event.ts"
 
 type Report = (event: KernelEvent) => void
 
-/** One JSON object a line. Tokens and states are for people only; progress, calls, start and exit are events. */
+/** One JSON object a line: progress, calls, start and exit. The rest is for people and for traces. */
 export const jsonReport: Report = (event) => {
-  if (event.type === "token" || event.type === "state") return
-  if (event.type !== "exit") return write(event)
+  if (event.type === "start" || event.type === "progress" || event.type === "syscall") return write(event)
+  if (event.type !== "exit") return
   const { type, pid, status, answer, usage, reason } = event
   write({ type, pid, status: status === "interrupted" ? "killed" : status, answer, usage, reason })
 }

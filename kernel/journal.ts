@@ -51,10 +51,11 @@ export class Journal extends Context.Service<
     }) => Effect.Effect<number, JournalError>
     /** Once a run: a second end is refused. */
     readonly endRun: (run: number, status: ExitStatus) => Effect.Effect<void, JournalError>
-    /** A new process, `ready`. Gives its pid. */
+    /** A new process, `ready`. Gives its pid. A forked one shares the pages that its parent has now. */
     readonly spawn: (process: {
       readonly run: number
       readonly parent?: number
+      readonly forked?: boolean
       readonly program: string
       readonly priority?: number
       readonly budget?: object
@@ -103,13 +104,14 @@ export class Journal extends Context.Service<
     readonly run: (id: number) => Effect.Effect<Run, JournalError>
     /** The newest first. */
     readonly runs: (limit?: number) => Effect.Effect<ReadonlyArray<Run>, JournalError>
+    readonly process: (pid: number) => Effect.Effect<Process | undefined, JournalError>
     /** Of one run, or of all; by pid. */
     readonly processes: (run?: number) => Effect.Effect<ReadonlyArray<Process>, JournalError>
     /** Of a process or a run, in the order of their intents. */
     readonly calls: (
       of: { readonly pid: number } | { readonly run: number }
     ) => Effect.Effect<ReadonlyArray<Call>, JournalError>
-    /** A process's context, in order. */
+    /** A process's context, in order, with what it shares. */
     readonly pages: (pid: number) => Effect.Effect<ReadonlyArray<Page>, JournalError>
     /** The log of a run, from just after event `after`. */
     readonly events: (run: number, after?: number) => Effect.Effect<ReadonlyArray<Event>, JournalError>
@@ -154,13 +156,19 @@ const make = Effect.fnUntraced(function* (
     if (ended.length === 0) return yield* refusal(`run ${run} has ended, or never began`, bug)
   }, typed)
 
+  /** How many pages a process's context has, those that it shares included. */
+  const pagesOf = (pid: number | null) => sql`
+    SELECT coalesce((SELECT max(ordinal) FROM pages WHERE pid = ${pid}),
+      (SELECT shared FROM processes WHERE pid = ${pid}), 0)`
+
   const spawn: Journal["Service"]["spawn"] = Effect.fn("Journal.spawn")(function* (child) {
     const at = yield* now
     const budget = yield* json(child.budget ?? {})
+    const origin = child.forked === true ? (child.parent ?? null) : null
     const [row] = yield* sql<{ pid: number }>`
-      INSERT INTO processes (run, parent, program, state, why, priority, budget, usage, created, updated)
-      VALUES (${child.run}, ${child.parent ?? null}, ${child.program}, 'ready', 'spawn', ${child.priority ?? 0},
-        ${budget}, '{}', ${at}, ${at})
+      INSERT INTO processes (run, parent, origin, shared, program, state, why, priority, budget, usage, created, updated)
+      VALUES (${child.run}, ${child.parent ?? null}, ${origin}, (${pagesOf(origin)}), ${child.program}, 'ready',
+        ${origin === null ? "spawn" : "fork"}, ${child.priority ?? 0}, ${budget}, '{}', ${at}, ${at})
       RETURNING pid`
     return row!.pid
   }, typed)
@@ -192,7 +200,7 @@ const make = Effect.fnUntraced(function* (
   const insertPage = Effect.fnUntraced(function* (pid: number, page: NewPage) {
     const [row] = yield* sql<{ id: number; ordinal: number }>`
       INSERT INTO pages (pid, ordinal, role, text, tokens, call, created)
-      VALUES (${pid}, (SELECT coalesce(max(ordinal), 0) + 1 FROM pages WHERE pid = ${pid}), ${page.role},
+      VALUES (${pid}, (${pagesOf(pid)}) + 1, ${page.role},
         ${page.text}, ${page.tokens}, ${page.call ?? null}, ${yield* now})
       RETURNING id, ordinal`
     return row!
@@ -275,6 +283,8 @@ const make = Effect.fnUntraced(function* (
       return run ?? (yield* refusal(`there is no run ${id}`, "`runs` gives those that there are"))
     }),
     runs: (limit = -1) => readRuns(sql`SELECT * FROM runs ORDER BY id DESC LIMIT ${limit}`),
+    process: (pid) =>
+      Effect.map(readProcesses(sql`SELECT * FROM processes WHERE pid = ${pid}`), ([row]) => row),
     processes: (run) =>
       readProcesses(
         run === undefined
@@ -287,7 +297,15 @@ const make = Effect.fnUntraced(function* (
           ? sql`SELECT * FROM syscalls WHERE pid = ${of.pid} ORDER BY seq`
           : sql`SELECT * FROM syscalls WHERE pid IN (SELECT pid FROM processes WHERE run = ${of.run}) ORDER BY id`
       ),
-    pages: (pid) => readPages(sql`SELECT * FROM pages WHERE pid = ${pid} ORDER BY ordinal`),
+    pages: (pid) =>
+      readPages(sql`
+        WITH RECURSIVE line (pid, until) AS (
+          VALUES (${pid}, 9223372036854775807)
+          UNION ALL
+          SELECT p.origin, min(line.until, p.shared) FROM processes p JOIN line ON p.pid = line.pid
+          WHERE p.origin IS NOT NULL
+        )
+        SELECT pages.* FROM pages JOIN line ON pages.pid = line.pid AND ordinal <= until ORDER BY ordinal`),
     events: (run, after = 0) =>
       readEvents(sql`SELECT * FROM events WHERE run = ${run} AND seq > ${after} ORDER BY seq`),
     unfinished: (run) =>

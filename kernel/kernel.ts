@@ -1,46 +1,21 @@
 /**
- * The kernel: a process table and the loop that advances it.
- *
- * Each pass of the loop gives every running process one step on the engine, all in one batch: a chunk of its prompt, or
- * its next token. When the braces of a call close, the process blocks, the call runs beside the loop, and its
- * result becomes the next page of the prompt. Nothing polls: with no process able to run, the loop sleeps on a latch.
- *
- * The loop is the only writer of the table while processes run; a call leaves its outcome in its process and wakes the loop.
+ * The kernel as everybody else sees it: how processes are made, awaited and signalled. The loop that runs them is loop.ts.
  */
-import { Cause, Clock, Context, Deferred, Effect, Exit as EffectExit, Latch, Layer, Scope } from "effect"
+import { Clock, Context, Deferred, Effect, Layer, Queue, Scope } from "effect"
 import type { Workspace } from "../sandbox/sandbox.ts"
-import { type Decoded, Engine, type EngineError } from "./engine/engine.ts"
-import { callGrammar } from "./engine/gbnf.ts"
-import { type ExitStatus, Journal, type JournalError, type State } from "./journal.ts"
-import type { Budget, Exit, Process, Program } from "./process.ts"
-import { closeTurn, message, openTurn, resultText, systemText } from "./prompt.ts"
-import { admit, nextBatch } from "./scheduler.ts"
-import { type Approve, type Caller, exit, refusal, Syscalls, validator } from "./syscall.ts"
+import { type Budget, budgetOf, lend, nothing } from "./budget.ts"
+import { exit } from "./calls.ts"
+import { Engine, type EngineError } from "./engine/engine.ts"
+import { makeImages } from "./image.ts"
+import { Journal, type JournalError } from "./journal.ts"
+import { makeLoop } from "./loop.ts"
+import { alive, type Exit, type Message, type Process, type Program, type Signal } from "./process.ts"
+import { message, openTurn, resultText } from "./prompt.ts"
+import { newborn } from "./scheduler.ts"
+import { type Calls, selfOf } from "./self.ts"
+import type { Approve } from "./syscall.ts"
 import { type AnyTool, badInput, ToolError } from "./tool.ts"
-
-/** What the kernel tells whoever watches. Times in ms. */
-export type KernelEvent =
-  | { readonly type: "start"; readonly pid: number; readonly run: number; readonly task: string }
-  | { readonly type: "state"; readonly pid: number; readonly state: State; readonly why: string }
-  | { readonly type: "token"; readonly pid: number; readonly text: string }
-  | { readonly type: "progress"; readonly pid: number; readonly text: string }
-  | {
-      readonly type: "syscall"
-      readonly pid: number
-      readonly id: number | null
-      readonly tool: string
-      readonly args: unknown
-      readonly ok: boolean
-      readonly result?: unknown
-      readonly error?: { readonly code: string; readonly message: string }
-      readonly ms: number
-    }
-  | ({ readonly type: "exit" } & Exit)
-
-/** Who watches. Called in the kernel's loop: it must be quick and must not throw. */
-export const Observer = Context.Reference<(event: KernelEvent) => void>("noos/Observer", {
-  defaultValue: () => () => {}
-})
+import { makePages } from "./turn.ts"
 
 /** A process to start. */
 export interface Spawn {
@@ -51,334 +26,206 @@ export interface Spawn {
   readonly workspace: Workspace
   /** What it may call; `exit` is added by the kernel. */
   readonly tools: ReadonlyArray<AnyTool>
+  /** Steps of nice(1), upwards: each is a quarter more of the engine. Default 0. */
   readonly priority?: number
   readonly budget?: Partial<Budget>
   /** Asked before an irreversible call; default: always no. */
   readonly approve?: Approve
+  /** Makes it a child: its tools must be among the parent's, its budget is a slice of the parent's. */
+  readonly parent?: number
 }
 
-/** What a process may use when nothing else is said. */
-export const defaultBudget: Budget = { tokens: 1_000_000, seconds: 3600, syscalls: 200 }
+/** How a fork differs from the process that it is forked from. */
+export interface Fork {
+  /** What it reads next, as the result of the call that the other is in. Without it, it goes on where the other is. */
+  readonly text?: string
+  /** Of its random choices; default: the same. */
+  readonly seed?: number
+  readonly budget?: Partial<Budget>
+}
 
-/** The share of the window that one result, and one call, may take. */
-const pageShare = 1 / 4
+/** Messages that wait in a mailbox before senders are told that it is full. */
+const mailboxSize = 64
 
 export class Kernel extends Context.Service<
   Kernel,
   {
     /** Starts a process and gives its pid. */
     readonly spawn: (options: Spawn) => Effect.Effect<number, JournalError | EngineError | ToolError>
-    /** Waits until a process has exited. Waiting again gives the same answer. */
-    readonly wait: (pid: number) => Effect.Effect<Exit, JournalError | EngineError | ToolError>
     /**
-     * Ends a process before its next token; a call under way is cancelled. Status `interrupted` leaves it `stopped` in
-     * the journal, to be resumed.
+     * Makes a child that is a copy of a process between two of its tokens: its context, its KV cache, and its place in the
+     * call that it is writing. One that waits for a call's result can be forked only by that call.
      */
-    readonly kill: (pid: number, status?: ExitStatus, reason?: string) => Effect.Effect<void, ToolError>
+    readonly fork: (
+      pid: number,
+      options?: Fork
+    ) => Effect.Effect<number, JournalError | EngineError | ToolError>
+    /** Waits until a process has exited. Waiting again gives the same answer, from the journal. */
+    readonly wait: (pid: number) => Effect.Effect<Exit, JournalError | EngineError | ToolError>
+    /** Sends a signal, to be delivered before the process's next token. An exited process takes no notice. */
+    readonly kill: (pid: number, signal: Signal) => Effect.Effect<void, ToolError>
+    /** Those alive, and zombies that nobody has waited for. */
     readonly processes: Effect.Effect<ReadonlyArray<Process>>
   }
 >()("noos/Kernel") {
-  static readonly layer = Layer.effect(
-    Kernel,
-    Effect.gen(function* () {
-      const engine = yield* Engine
-      const journal = yield* Journal
-      const syscalls = yield* Syscalls
-      const watcher = yield* Observer
-      /** A watcher that throws is its own fault, and costs the process nothing. */
-      const observe = (event: KernelEvent) => {
-        try {
-          watcher(event)
-        } catch {}
-      }
-      const kernelScope = yield* Effect.scope
+  static readonly layer = Layer.suspend(() => Layer.effect(Kernel, make))
+}
 
-      const table = new Map<number, Process>()
-      /** Open when a pass of the loop may find something to do. */
-      const work = yield* Latch.make(false)
-      /** A fault of the kernel's own (the journal, the engine) reaches everybody who waits. */
-      const fault = yield* Deferred.make<never, JournalError | EngineError>()
-      const most = Math.floor(engine.contextSize * pageShare)
-      /**
-       * In a small window the grammar itself ends a string that will not end. In a large one that would cost more than
-       * it is worth (a bound of n is n rules), and a call that runs on is cut off by `advance`.
-       */
-      const stringLimit = most <= 1024 ? { maxStringLength: Math.floor(most * 0.8) } : {}
+const make = Effect.gen(function* () {
+  const engine = yield* Engine
+  const journal = yield* Journal
+  const kernelScope = yield* Effect.scope
+  const { atRest, fault, observe, ready, served, table, wake } = yield* makeLoop((p) => selfOf(p, calls))
+  const pages = makePages(engine)
+  const imageOf = yield* makeImages(engine, pages.mostInString)
 
-      const setState = Effect.fnUntraced(function* (
-        p: Process,
-        state: Exclude<State, "zombie">,
-        why: string
-      ) {
-        p.state = state
-        observe({ type: "state", pid: p.pid, state, why })
-        yield* journal.transition(p.pid, state, why, { usage: p.usage })
-      })
+  type Born = Pick<Process, "parent" | "run" | "program" | "image" | "tools" | "task" | "priority"> &
+    Pick<Process, "budget" | "workspace" | "approve" | "memory" | "sequence" | "pending" | "turn">
 
-      /** The process becomes a zombie, and gives back its sequence and all it was doing. An interrupted one only stops. */
-      const end = Effect.fnUntraced(function* (
-        p: Process,
-        status: ExitStatus,
-        reason: string,
-        answer: unknown = null
-      ) {
-        const wallMs = (yield* Clock.currentTimeMillis) - p.started
-        const usage = { ...p.usage, wallMs }
-        if (status === "interrupted") yield* journal.transition(p.pid, "stopped", reason, { usage })
-        else yield* journal.exit(p.pid, { status, why: reason, answer, usage })
-        p.state = status === "interrupted" ? "stopped" : "zombie"
-        p.pending = []
-        yield* Effect.forkIn(Scope.close(p.scope, EffectExit.void), kernelScope)
-        if (p.sequence !== undefined) yield* Scope.close(p.sequence.scope, EffectExit.void)
-        p.sequence = undefined
-        const exited: Exit = { pid: p.pid, status, answer, reason, usage }
-        observe({ type: "exit", ...exited })
-        yield* Deferred.succeed(p.exited, exited)
-      })
-
-      /** Long results are cut in the middle: the window is for work. */
-      const clip = (whole: string): string => {
-        // Counting the tokens of a very long text takes longer than anything else here.
-        const text = whole.length > most * 32 ? cut(whole, most * 16) : whole
-        const tokens = engine.tokenize(text).length
-        if (tokens <= most) return text
-        return cut(whole, Math.floor((text.length * most) / tokens))
-      }
-
-      /** The beginning and the end of a text, about `keep` characters together. */
-      const cut = (text: string, keep: number): string => {
-        const head = text.slice(0, Math.floor(keep * 0.6)).toWellFormed()
-        const tail = text.slice(text.length - Math.floor(keep * 0.3)).toWellFormed()
-        return `${head}\n[${text.length - head.length - tail.length} characters left out]\n${tail}`
-      }
-
-      /** The call's braces have closed: the process blocks and the call runs beside the loop. */
-      const trap = Effect.fnUntraced(function* (p: Process) {
-        const turn = p.turn!
-        p.turn = undefined
-        if (++p.usage.syscalls > p.budget.syscalls)
-          return yield* end(p, "budget", `more than ${p.budget.syscalls} syscalls`)
-        const request = parse(turn.text)
-        yield* setState(p, "blocked", request?.tool ?? "malformed call")
-        const serve = Effect.gen(function* () {
-          if (request !== undefined) return yield* syscalls.dispatch(callerOf(p), { ...request, page: turn })
-          yield* journal.appendPage(p.pid, { role: "call", ...turn })
-          return refusal(badInput("malformed call: write one JSON object"))
-        })
-        yield* serve.pipe(
-          Effect.andThen((outcome) => {
-            p.outcome = { request, outcome }
-            return work.open
-          }),
-          Effect.catchCause((cause) =>
-            Cause.hasInterruptsOnly(cause) ? Effect.void : Deferred.failCause(fault, cause)
-          ),
-          Effect.forkIn(p.scope)
-        )
-      })
-
-      const callerOf = (p: Process): Caller => ({
-        pid: p.pid,
-        tools: p.tools,
-        workspace: p.workspace,
-        approve: p.approve,
-        progress: (text) => Effect.sync(() => observe({ type: "progress", pid: p.pid, text }))
-      })
-
-      /** The call has ended: its result becomes the next page of the prompt, or the process exits. */
-      const resume = Effect.fnUntraced(function* (p: Process) {
-        const { request, outcome } = p.outcome!
-        p.outcome = undefined
-        observe({
-          type: "syscall",
-          pid: p.pid,
-          id: outcome.id ?? null,
-          tool: request?.tool ?? "",
-          args: request?.args ?? null,
-          ...(outcome.ok ? { ok: true, result: outcome.result } : { ok: false, error: outcome.error }),
-          ms: outcome.ms
-        })
-        if (!outcome.ok && outcome.error.code === "denied") p.denied = true
-        if (outcome.ok && request?.tool === exit.name) {
-          const failed = (request.args as { readonly failed?: boolean }).failed === true
-          if (!failed) return yield* end(p, "ok", "exit", outcome.result)
-          return yield* end(p, p.denied ? "denied" : "failed", "the process gave up", outcome.result)
-        }
-        const text = resultText(outcome.ok, clip(outcome.text))
-        const page = message(engine, "user", text)
-        yield* journal.appendPage(p.pid, {
-          role: "result",
-          text,
-          tokens: page.length,
-          ...(outcome.id === undefined ? {} : { call: outcome.id })
-        })
-        p.usage.cachedTokens += p.sequence!.row.length
-        p.pending = [...p.pending, ...closeTurn(engine), ...page, ...openTurn(engine)]
-        yield* setState(p, "running", "result")
-      })
-
-      /** Takes in one token of the model's call. A call that takes too much of the window is cut off. */
-      const advance = Effect.fnUntraced(function* (p: Process, decoded: Decoded) {
-        p.usage.generatedTokens++
-        p.turn ??= { text: "", tokens: 0 }
-        p.turn.text += decoded.text
-        p.turn.tokens++
-        observe({ type: "token", pid: p.pid, text: decoded.text })
-        if (decoded.done || p.turn.tokens >= most) yield* trap(p)
-      })
-
-      /** Ends a running process that has no budget or no room left for its next step. */
-      const police = Effect.fnUntraced(function* (p: Process, needs: number) {
-        const used = p.usage.prefillTokens + p.usage.generatedTokens
-        if (used + needs > p.budget.tokens) yield* end(p, "budget", `more than ${p.budget.tokens} tokens`)
-        else if (p.sequence!.row.length + needs > engine.contextSize)
-          yield* end(p, "failed", `the context window of ${engine.contextSize} tokens is full`)
-      })
-
-      const pass = Effect.gen(function* () {
-        for (const p of table.values()) {
-          if (p.state === "zombie" || p.state === "stopped") continue
-          if (p.doomed !== undefined) yield* end(p, p.doomed.status, p.doomed.reason)
-          else if (p.outcome !== undefined) yield* resume(p)
-        }
-        const holding = [...table.values()].filter((p) => p.sequence !== undefined).length
-        for (const p of admit(table.values(), engine.sequences - holding)) {
-          const scope = yield* Scope.make()
-          p.sequence = { row: yield* Scope.provide(engine.sequence, scope), scope }
-          yield* setState(p, "running", "sequence")
-        }
-        const next = nextBatch(table.values(), engine.chunk)
-        for (const { process, work } of next)
-          yield* police(process, work._tag === "Prefill" ? work.tokens.length : 1)
-        const batch = next.filter(({ process }) => process.state === "running")
-        if (batch.length === 0) return false
-        const decoded = yield* engine.step(batch.map((b) => b.work))
-        for (const [i, { process, work }] of batch.entries()) {
-          if (work._tag === "Prefill") {
-            process.usage.prefillTokens += work.tokens.length
-            process.pending = process.pending.slice(work.tokens.length)
-          } else yield* advance(process, decoded[i]!)
-        }
-        return true
-      })
-
-      const loop = Effect.gen(function* () {
-        for (;;) {
-          yield* work.await
-          work.closeUnsafe()
-          if (yield* pass) work.openUnsafe()
-        }
-      })
-      yield* loop.pipe(
-        Effect.catchCause((cause) => Deferred.failCause(fault, cause)),
-        Effect.forkIn(kernelScope)
-      )
-
-      const spawn = Effect.fn("Kernel.spawn")(function* (options: Spawn) {
-        if (typeof options.task !== "string" || options.task.trim() === "")
-          return yield* badInput("the task is empty")
-        const names = options.tools.map((t) => t.name)
-        const twice = names.find((name, i) => names.indexOf(name) !== i)
-        if (twice !== undefined) return yield* badInput(`two tools have the name "${twice}"`)
-        const given = Object.entries(options.budget ?? {}).filter(([, limit]) => limit !== undefined)
-        const odd = given.find(([, limit]) => !(limit > 0))
-        if (odd !== undefined)
-          return yield* badInput(`the budget of ${odd[0]} must be above 0, got ${odd[1]}`)
-        if (options.tools.some((t) => t.name === exit.name))
-          return yield* badInput(`the name "${exit.name}" is the kernel's own`)
-        const tools = [...options.tools, exit]
-        for (const tool of tools) {
-          yield* Effect.try({
-            try: () => validator(tool),
-            catch: (e) => badInput(`${tool.name}: bad input schema: ${e}`)
-          })
-        }
-        const gbnf = yield* Effect.try({
-          try: () => callGrammar(tools, { thought: options.program.thought, ...stringLimit }),
-          catch: (e) => badInput(e instanceof Error ? e.message : String(e))
-        })
-        const grammar = yield* engine.grammar(gbnf)
-        const budget: Budget = { ...defaultBudget, ...Object.fromEntries(given) }
-        const pid = yield* journal.spawn({
-          run: options.run,
-          program: options.program.name,
-          priority: options.priority ?? 0,
-          budget
-        })
-        const pages = [
-          { role: "system", text: systemText(tools, options.program.instructions) },
-          { role: "user", text: options.task }
-        ] as const
-        const rendered = pages.map((page) => message(engine, page.role, page.text))
-        for (const [i, page] of pages.entries()) {
-          const role = page.role === "system" ? "system" : "task"
-          yield* journal.appendPage(pid, { role, text: page.text, tokens: rendered[i]!.length })
-        }
-        const p: Process = {
-          pid,
-          program: options.program,
-          task: options.task,
-          budget,
-          workspace: options.workspace,
-          tools,
-          approve: options.approve ?? (() => Effect.succeed(false)),
-          grammar,
-          started: yield* Clock.currentTimeMillis,
-          usage: { prefillTokens: 0, cachedTokens: 0, generatedTokens: 0, syscalls: 0 },
-          scope: yield* Scope.fork(kernelScope),
-          exited: yield* Deferred.make<Exit>(),
-          state: "ready",
-          sequence: undefined,
-          pending: [...engine.bos, ...rendered.flat(), ...openTurn(engine)],
-          turn: undefined,
-          outcome: undefined,
-          doomed: undefined,
-          denied: false
-        }
-        table.set(pid, p)
-        observe({ type: "start", pid, run: options.run, task: options.task })
-        yield* Effect.sleep(budget.seconds * 1000).pipe(
-          Effect.andThen(kill(pid, "budget", `more than ${budget.seconds} s`)),
-          Effect.forkIn(p.scope)
-        )
-        yield* work.open
-        return pid
-      })
-
-      const find = (pid: number): Effect.Effect<Process, ToolError> => {
-        const p = table.get(pid)
-        if (p !== undefined) return Effect.succeed(p)
-        return Effect.fail(new ToolError({ code: "not_found", message: `no process ${pid}` }))
-      }
-
-      const wait = Effect.fn("Kernel.wait")(function* (pid: number) {
-        const p = yield* find(pid)
-        return yield* Effect.raceFirst(Deferred.await(p.exited), Deferred.await(fault))
-      })
-
-      const kill = Effect.fn("Kernel.kill")(function* (
-        pid: number,
-        status: ExitStatus = "killed",
-        reason = "killed"
-      ) {
-        const p = yield* find(pid)
-        p.doomed ??= { status, reason }
-        yield* work.open
-      })
-
-      return Kernel.of({ spawn, wait, kill, processes: Effect.sync(() => [...table.values()]) })
+  /** Puts a process into the table, with nothing done yet. */
+  const begin = Effect.fnUntraced(function* (pid: number, born: Born) {
+    const p: Process = {
+      ...born,
+      pid,
+      started: yield* Clock.currentTimeMillis,
+      usage: { ...unused, cachedTokens: born.sequence?.length ?? 0 },
+      scope: yield* Scope.fork(kernelScope),
+      exited: yield* Deferred.make<Exit>(),
+      mailbox: yield* Queue.dropping<Message>(mailboxSize),
+      children: new Set(),
+      lent: nothing,
+      state: "ready",
+      since: served(),
+      share: newborn,
+      calling: undefined,
+      outcome: undefined,
+      signals: [],
+      terminating: false,
+      doomed: undefined,
+      denied: false
+    }
+    table.set(pid, p)
+    const { parent, run, task } = p
+    parent?.children.add(p)
+    observe({ type: "start", pid, run, task, ...(parent === undefined ? {} : { parent: parent.pid }) })
+    const late = Effect.sync(() => {
+      p.doomed ??= { status: "budget", reason: `more than ${p.budget.seconds} s` }
     })
-  )
-}
+    yield* Effect.sleep(p.budget.seconds * 1000).pipe(
+      Effect.andThen(late),
+      Effect.andThen(wake),
+      Effect.forkIn(p.scope)
+    )
+    return p
+  })
 
-/** The call in a model's words, if it is one. */
-const parse = (text: string): { readonly tool: string; readonly args: unknown } | undefined => {
-  try {
-    const call: unknown = JSON.parse(text)
-    if (typeof call !== "object" || call === null || !("tool" in call) || typeof call.tool !== "string")
-      return undefined
-    return { tool: call.tool, args: "args" in call ? call.args : {} }
-  } catch {
-    return undefined
+  const spawn = Effect.fn("Kernel.spawn")(function* (options: Spawn) {
+    const { budget: asked = {}, priority = 0, program, run, task, workspace } = options
+    const { approve = () => Effect.succeed(false) } = options
+    if (typeof task !== "string" || task.trim() === "") return yield* badInput("the task is empty")
+    const names = options.tools.map((t) => t.name)
+    const twice = names.find((name, i) => names.indexOf(name) !== i)
+    if (twice !== undefined) return yield* badInput(`two tools have the name "${twice}"`)
+    if (names.includes(exit.name)) return yield* badInput(`the name "${exit.name}" is the kernel's own`)
+    const tools = [...options.tools, exit]
+    const image = yield* imageOf(program, tools, table.values())
+    const page = message(engine, "user", task)
+    const birth = Effect.gen(function* () {
+      const parent = options.parent === undefined ? undefined : yield* living(options.parent)
+      const foreign = parent && tools.find((tool) => !parent.tools.includes(tool))
+      if (foreign !== undefined)
+        return yield* new ToolError({ code: "denied", message: `the parent may not call ${foreign.name}` })
+      const budget = yield* budgetOf(parent, asked, yield* Clock.currentTimeMillis)
+      const family = parent === undefined ? {} : { parent: parent.pid }
+      const pid = yield* journal.spawn({ run, ...family, program: program.name, priority, budget })
+      yield* journal.appendPage(pid, { role: "system", ...image.system })
+      yield* journal.appendPage(pid, { role: "task", text: task, tokens: page.length })
+      const said = { parent, run, program, image, tools, task, priority, budget, workspace, approve }
+      const pending = [...image.prefix, ...page, ...openTurn(engine)]
+      const memory = yield* Scope.fork(kernelScope)
+      yield* begin(pid, { ...said, memory, sequence: undefined, pending, turn: undefined })
+      if (parent !== undefined) lend(parent, budget)
+      return pid
+    })
+    return yield* atRest(birth)
+  })
+
+  const fork = Effect.fn("Kernel.fork")(function* (origin: number, options: Fork = {}) {
+    const { budget: asked = {}, seed, text } = options
+    const birth = Effect.gen(function* () {
+      const p = yield* living(origin)
+      if (p.calling !== undefined && text === undefined) {
+        const message = `process ${origin} waits for the result of ${p.calling}`
+        return yield* new ToolError({ code: "unavailable", message, retryable: true })
+      }
+      const budget = yield* budgetOf(p, asked, yield* Clock.currentTimeMillis)
+      const memory = yield* Scope.fork(kernelScope)
+      const sequence = p.sequence && (yield* Scope.provide(engine.fork(p.sequence), memory))
+      const { approve, image, priority, run, task, tools, workspace } = p
+      const sampling = { ...p.program.sampling, seed: seed ?? p.program.sampling.seed }
+      const program = { ...p.program, sampling }
+      const kin = { run, parent: origin, forked: true, program: program.name, priority, budget }
+      const pid = yield* journal.spawn(kin)
+      let { pending } = p
+      if (text !== undefined) {
+        const result = resultText(true, pages.clip(text))
+        const page = pages.result(result)
+        yield* journal.appendPage(pid, { role: "result", text: result, tokens: page.tokens })
+        pending = page.pending
+      }
+      const turn = p.turn && { ...p.turn }
+      const same = { parent: p, run, image, tools, priority, workspace, approve, memory, sequence, turn }
+      const child = yield* begin(pid, { ...same, program, task: text ?? task, budget, pending })
+      lend(p, budget)
+      if (sequence !== undefined) yield* ready(child, "fork")
+      return pid
+    })
+    return yield* atRest(birth)
+  })
+
+  const living = Effect.fnUntraced(function* (pid: number) {
+    const p = table.get(pid)
+    if (p === undefined) return yield* missing(pid)
+    if (alive(p)) return p
+    return yield* new ToolError({ code: "not_found", message: `process ${pid} has exited` })
+  })
+
+  const kill = Effect.fn("Kernel.kill")(function* (pid: number, signal: Signal) {
+    const p = table.get(pid) ?? (yield* missing(pid))
+    p.signals.push(signal)
+    yield* wake
+  })
+
+  /** A zombie that has been waited for is only in the journal. */
+  const buried = Effect.fnUntraced(function* (pid: number): Effect.fn.Return<Exit, JournalError | ToolError> {
+    const row = yield* journal.process(pid)
+    if (row === undefined || row.status === null) return yield* missing(pid)
+    const usage = row.usage as unknown as Exit["usage"]
+    return { pid, status: row.status, answer: row.answer, reason: row.why, usage }
+  })
+
+  const wait = Effect.fn("Kernel.wait")(function* (pid: number) {
+    const p = table.get(pid)
+    if (p === undefined) return yield* buried(pid)
+    const exited = yield* Effect.raceFirst(Deferred.await(p.exited), Deferred.await(fault))
+    // A child stays until its parent has waited for it.
+    if (p.parent === undefined) table.delete(pid)
+    return exited
+  })
+
+  const calls: Calls = {
+    spawn,
+    fork,
+    kill,
+    find: (pid) => table.get(pid),
+    forget: (p) => table.delete(p.pid),
+    event: journal.event
   }
-}
+
+  return Kernel.of({ spawn, fork, wait, kill, processes: Effect.sync(() => [...table.values()]) })
+})
+
+const unused = { prefillTokens: 0, cachedTokens: 0, generatedTokens: 0, syscalls: 0 }
+
+const missing = (pid: number) =>
+  Effect.fail(new ToolError({ code: "not_found", message: `no process ${pid}` }))

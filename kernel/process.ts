@@ -1,10 +1,13 @@
 /**
  * A process: one language model at work on one task. This struct is all there is to it; the journal can rebuild it.
  */
-import type { Deferred, Scope } from "effect"
+import type { Deferred, Queue, Scope } from "effect"
 import type { Workspace } from "../sandbox/sandbox.ts"
-import type { Grammar, Sampling, Sequence, Token } from "./engine/engine.ts"
+import type { Budget, Slice } from "./budget.ts"
+import type { Sampling, Sequence, Token } from "./engine/engine.ts"
+import type { Image } from "./image.ts"
 import type { ExitStatus, State } from "./journal.ts"
+import type { Share } from "./scheduler.ts"
 import type { Approve, Outcome, Request } from "./syscall.ts"
 import type { AnyTool } from "./tool.ts"
 
@@ -16,15 +19,6 @@ export interface Program {
   /** Whether a call may be preceded by a `thought`. */
   readonly thought: boolean
   readonly sampling: Sampling
-}
-
-/** Ceilings of a process. Reaching one ends it with status `budget`. */
-export interface Budget {
-  /** Tokens evaluated: prefilled and generated. */
-  readonly tokens: number
-  /** Wall clock, seconds. */
-  readonly seconds: number
-  readonly syscalls: number
 }
 
 /** What a process has used. `cachedTokens` were in the KV cache when a turn began, and were not evaluated again. */
@@ -44,34 +38,73 @@ export interface Exit {
   readonly usage: Readonly<Usage> & { readonly wallMs: number }
 }
 
+/** A message from another process of the same run. */
+export interface Message {
+  readonly from: number
+  readonly text: string
+}
+
+/**
+ * STOP takes it off the engine until CONT; a call under way goes on. TERM ends it when the call that it is writing or
+ * making is done; KILL before its next token, and cancels its call. INT is KILL for one that shall be resumed later: the
+ * journal has it as `stopped`. (signal(7), where they mean much the same.)
+ */
+export type Signal = "STOP" | "CONT" | "TERM" | "KILL" | "INT"
+
 export interface Process {
   readonly pid: number
+  /** Who spawned or forked it; undefined for one that a person started. */
+  readonly parent: Process | undefined
+  /** The journal's run that it belongs to, the same for a whole family. */
+  readonly run: number
   readonly program: Program
-  readonly task: string
-  readonly budget: Budget
-  readonly workspace: Workspace
+  /** What it shares with all processes of the same program and tools. */
+  readonly image: Image
   /** The tools it was granted, `exit` last. */
   readonly tools: ReadonlyArray<AnyTool>
+  readonly task: string
+  readonly priority: number
+  readonly budget: Budget
+  readonly workspace: Workspace
   readonly approve: Approve
-  readonly grammar: Grammar
   /** When it was spawned, ms since the epoch. */
   readonly started: number
   readonly usage: Usage
   /** Holds its timer and its running call; closed when it exits. */
   readonly scope: Scope.Closeable
+  /** Holds its sequence, which must be free before the next step; closed when it exits. */
+  readonly memory: Scope.Closeable
   readonly exited: Deferred.Deferred<Exit>
+  /** Messages that it has not received yet. */
+  readonly mailbox: Queue.Queue<Message>
+  /** Its children, zombies too, until it has waited for them. */
+  readonly children: Set<Process>
+  /** What its children hold of its budget, and what those that have ended used of it. */
+  lent: Slice
 
   state: State
-  /** Row of the KV cache, while it has one, and the scope that gives it back. */
-  sequence: { readonly row: Sequence; readonly scope: Scope.Closeable } | undefined
-  /** Tokens of its context that the KV cache has not seen. */
+  /** When it came into its state: tokens served by the engine until then. */
+  since: number
+  /** What the scheduler's policy remembers of it. */
+  share: Share
+  /** Its tokens and its KV cache, from when its program is loaded. */
+  sequence: Sequence | undefined
+  /** Tokens of its context that the sequence does not have yet. */
   pending: ReadonlyArray<Token>
   /** What the model has written of its present call; undefined between turns. */
   turn: { text: string; tokens: number } | undefined
+  /** The tool whose call is under way; undefined outside calls. */
+  calling: string | undefined
   /** What became of its call, put here by the call and taken by the kernel's loop. */
   outcome: { readonly request: Request | undefined; readonly outcome: Outcome } | undefined
-  /** Somebody wants it ended: the loop does so before its next token. */
+  /** Signals that the loop has not delivered yet. */
+  signals: Array<Signal>
+  /** TERM has come: it ends at the end of its turn. */
+  terminating: boolean
+  /** It must end, before its next token. */
   doomed: { readonly status: ExitStatus; readonly reason: string } | undefined
   /** A person said no to one of its calls. */
   denied: boolean
 }
+
+export const alive = (p: Process): boolean => p.state !== "zombie"

@@ -8,7 +8,7 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.
 import { Clock, Context, Effect, Layer } from "effect"
 import type { Workspace } from "../sandbox/sandbox.ts"
 import { Journal, type JournalError } from "./journal.ts"
-import { type AnyTool, badInput, defineTool, ToolError } from "./tool.ts"
+import { type AnyTool, badInput, type Self, ToolError } from "./tool.ts"
 
 /** A call as it comes in: nothing about it has been believed yet. */
 export interface Request {
@@ -34,21 +34,9 @@ export interface Caller {
   readonly workspace: Workspace
   readonly approve: Approve
   readonly progress: (text: string) => Effect.Effect<void>
+  /** Absent where no process makes the call. */
+  readonly self?: Self
 }
-
-/** The system call by which a process ends. The kernel itself serves it. */
-export const exit = defineTool({
-  name: "exit",
-  description: "End with the answer.",
-  input: {
-    type: "object",
-    properties: { answer: { type: "string" }, failed: { type: "boolean" } },
-    required: ["answer"],
-    additionalProperties: false
-  },
-  effect: "pure",
-  execute: ({ answer }: { answer: string; failed?: boolean }) => Effect.succeed(answer)
-})
 
 /** Bytes of one call's arguments as JSON, and how deep they may nest. */
 const limits = { bytes: 1024 * 1024, depth: 64 }
@@ -133,7 +121,8 @@ export class Syscalls extends Context.Service<
             const running = tool.execute(request.args as never, {
               workspace: caller.workspace,
               idempotencyKey: key,
-              progress: caller.progress
+              progress: caller.progress,
+              self: caller.self
             })
             if (Effect.isEffect(running)) return running
             return new ToolError({ code: "failed", message: `${tool.name}: execute must return an Effect` })

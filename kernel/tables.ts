@@ -40,6 +40,9 @@ export const Process = Schema.Struct({
   pid: Schema.Int,
   run: Schema.Int,
   parent: Schema.NullOr(Schema.Int),
+  /** Whose context it continues, if it was forked, and how many pages of it. They are shared, not copied. */
+  origin: Schema.NullOr(Schema.Int),
+  shared: Schema.Int,
   program: Schema.String,
   state: State,
   /** Why it is in that state. */
@@ -78,7 +81,7 @@ export const Call = Schema.Struct({
 })
 export type Call = typeof Call.Type
 
-/** One page of a context, as it was appended. */
+/** One page of a context, as it was appended. `pid` is whoever appended it: a fork shares its parent's pages. */
 export const Page = Schema.Struct({
   id: Schema.Int,
   pid: Schema.Int,
@@ -175,5 +178,9 @@ export const migrations: ReadonlyArray<ReadonlyArray<string>> = [
       SELECT run, pid, new.ended, 'outcome', json_object('id', new.id, 'ok', json(iif(new.ok, 'true', 'false')))
       FROM processes WHERE pid = new.pid;
     END`
+  ],
+  [
+    `ALTER TABLE processes ADD COLUMN origin INTEGER REFERENCES processes (pid)`,
+    `ALTER TABLE processes ADD COLUMN shared INTEGER NOT NULL DEFAULT 0`
   ]
 ]

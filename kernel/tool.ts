@@ -6,6 +6,7 @@
  */
 import { type Effect, Schema } from "effect"
 import type { Workspace } from "../sandbox/sandbox.ts"
+import type { Exit, Message, Signal } from "./process.ts"
 
 /** A JSON Schema (draft 2020-12) as plain data. */
 export type JsonSchema = { readonly [key: string]: unknown }
@@ -44,6 +45,28 @@ export class ToolError extends Schema.TaggedError<ToolError>()("ToolError", {
 /** What a call, a schema or a request that cannot be served comes to. */
 export const badInput = (message: string): ToolError => new ToolError({ code: "bad_input", message })
 
+/** What a call may ask of the kernel in the name of its process: the process-control half of POSIX, in small. */
+export interface Self {
+  readonly pid: number
+  /** A child with this task, some of the caller's tools, and a slice of its budget. Gives its pid. */
+  readonly spawn: (options: {
+    readonly task: string
+    /** Names; default: all of the caller's. */
+    readonly tools?: ReadonlyArray<string>
+    readonly tokens?: number
+  }) => Effect.Effect<number, ToolError>
+  /** A copy of the caller for each text, which reads the text as the result of this call. Gives their pids. */
+  readonly fork: (texts: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<number>, ToolError>
+  /** Waits for a child, or for whichever ends first. Each is told once. */
+  readonly wait: (pid?: number) => Effect.Effect<Exit, ToolError>
+  /** Puts a message into the mailbox of a process of the same run. */
+  readonly send: (pid: number, text: string) => Effect.Effect<void, ToolError>
+  /** Takes the oldest message, waiting for one at most so many seconds. */
+  readonly receive: (seconds: number) => Effect.Effect<Message, ToolError>
+  /** Signals a descendant. */
+  readonly kill: (pid: number, signal: Signal) => Effect.Effect<void, ToolError>
+}
+
 /** What a running call may use. The workspace is its only way to the world. */
 export interface ToolContext {
   /** Files and commands of the calling process's workspace, sandboxed. */
@@ -52,6 +75,8 @@ export interface ToolContext {
   readonly idempotencyKey: string
   /** Tells the person, not the model, how the call is getting on. */
   readonly progress: (text: string) => Effect.Effect<void>
+  /** The calling process; undefined for a call that no process made. */
+  readonly self: Self | undefined
 }
 
 /**

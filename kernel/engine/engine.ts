@@ -45,22 +45,27 @@ export interface Decoded {
 }
 
 /**
- * One sequence: a row of the KV cache. `length` counts the tokens in it, the last decoded one included.
- * At most one of `prefill`, `decode` is under way at a time.
+ * One sequence of tokens and the turn that is being decoded at its end. It may be resident, in a row of the KV cache, or
+ * swapped out; only a resident one can be stepped. `length` counts its tokens, the last decoded one included.
  */
 export interface Sequence {
   readonly length: number
-  /** Keeps the first `length` tokens and forgets the rest. */
+  readonly resident: boolean
+  /** Tokens that have to be evaluated again before it can go on, because their part of the KV cache was dropped. */
+  readonly missing: number
+  /** Keeps the first `length` tokens and forgets the rest, and the turn with it. Only of a resident sequence. */
   readonly rewind: (length: number) => Effect.Effect<void, EngineError>
 }
 
 /** What one sequence does in a step. A prefill is one chunk: the kernel cuts long prompts. */
 export type Work =
   | { readonly _tag: "Prefill"; readonly sequence: Sequence; readonly tokens: ReadonlyArray<Token> }
+  /** Evaluates again up to `count` tokens that are `missing`. The turn is not touched. */
+  | { readonly _tag: "Restore"; readonly sequence: Sequence; readonly count: number }
   | {
       /**
        * Samples the next token. The first decode after a prefill starts the grammar afresh; the following ones go on
-       * with it, also when other sequences were stepped in between.
+       * with it, also when other sequences were stepped in between or this one was swapped out.
        */
       readonly _tag: "Decode"
       readonly sequence: Sequence
@@ -68,13 +73,21 @@ export type Work =
       readonly grammar?: Grammar
     }
 
+/** What bringing a sequence back would cost, in ms a token, as measured so far by the engine itself. */
+export interface Costs {
+  readonly prefill: number
+  readonly save: number
+  readonly load: number
+}
+
 /** The engine failed: loading, memory, a lost device, a grammar it cannot read. */
 export class EngineError extends Schema.TaggedError<EngineError>()("EngineError", {
   message: Schema.String,
   hint: Schema.String
 }) {}
 
-/** The engine of a model file. One loaded model, one context, `sequences` rows of `contextSize` tokens each. */
+/** The engine of a model file. One loaded model, one context, `sequences` rows of `contextSize` tokens each: a KV cache
+ * that any number of sequences take turns in. */
 export class Engine extends Context.Service<
   Engine,
   {
@@ -88,8 +101,9 @@ export class Engine extends Context.Service<
     }
     /** Tokens one sequence can hold, as really loaded. */
     readonly contextSize: number
+    /** Rows of the KV cache: so many sequences can be resident at once. */
     readonly sequences: number
-    /** The most tokens one prefill item should carry. */
+    /** The most tokens that the prefills of one step should carry together: what others wait for. */
     readonly chunk: number
     readonly template: ChatTemplate
     /** The token every sequence starts with, if the vocabulary has one and wants it. */
@@ -98,10 +112,24 @@ export class Engine extends Context.Service<
     readonly tokenize: (text: string, special?: boolean) => ReadonlyArray<Token>
     readonly detokenize: (tokens: ReadonlyArray<Token>, special?: boolean) => string
     readonly grammar: (gbnf: string) => Effect.Effect<Grammar, EngineError>
-    /** Takes a free sequence, given back when the scope closes. Waits for none: fails when all are taken. */
-    readonly sequence: Effect.Effect<Sequence, EngineError, Scope.Scope>
+    /** A new, empty sequence, not yet resident. Its row and its saved state go when the scope closes. */
+    readonly sequence: Effect.Effect<Sequence, never, Scope.Scope>
     /**
-     * One lockstep batch; at most one item a sequence. Prefill items give `undefined`. A batch that cannot run, such as
+     * A copy of a sequence: the same tokens, the same turn at the same place of its grammar; not yet resident. The KV cache
+     * is saved once and shared with all copies until they are swapped in. A sampled (not greedy) turn goes on with
+     * random numbers of its own.
+     */
+    readonly fork: (sequence: Sequence) => Effect.Effect<Sequence, EngineError, Scope.Scope>
+    /** Gives the sequence a row, and its saved KV cache back. Waits for none: fails when all rows are taken. */
+    readonly swapIn: (sequence: Sequence) => Effect.Effect<void, EngineError>
+    /**
+     * Takes the row away. `save` keeps the KV cache in a state file, on a memory file system where there is room, else on
+     * disk; `drop` keeps only the tokens, which then are `missing`. A state that cannot be saved is dropped.
+     */
+    readonly swapOut: (sequence: Sequence, how: "save" | "drop") => Effect.Effect<void, EngineError>
+    readonly costs: () => Costs
+    /**
+     * One lockstep batch; at most one item a sequence. Only decodes give a token. A batch that cannot run, such as
      * one that does not fit into a sequence's context, fails before any of it does. Interruptible between batches: one
      * under way is finished first, so an interrupted caller finds a token more than it was told of and can rewind.
      */

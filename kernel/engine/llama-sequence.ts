@@ -1,9 +1,11 @@
 /**
- * One row of the KV cache in node-llama-cpp's terms: what is in it, and the turn that is being decoded.
+ * A sequence in node-llama-cpp's terms: its tokens, the turn that is being decoded, and its row of the KV cache while it
+ * has one.
  *
  * The last token of a sequence is always kept back, not yet evaluated: evaluating it is what gives the next token.
- * A turn is the run of decodes after a prefill or a rewind. It keeps one iterator alive, so that the sampler's random
- * numbers and the grammar's state go on where they were, however long the sequence was left out of steps.
+ * A turn is the run of decodes after a prefill or a rewind. While the sequence is resident it keeps one iterator
+ * alive, so that the sampler's random numbers go on where they were, however long the sequence was left out of steps.
+ * The grammar's state outlives the iterator: a sequence that was swapped out, or forked, goes on with it.
  */
 import type {
   LlamaContextSequence,
@@ -13,6 +15,7 @@ import type {
   SequenceEvaluateOptions
 } from "node-llama-cpp"
 import type { Decoded, Grammar, Sampling, Token } from "./engine.ts"
+import type { Snapshot, SnapshotStore } from "./snapshot.ts"
 
 /** A grammar parsed by llama.cpp. */
 export class ParsedGrammar implements Grammar {
@@ -28,7 +31,8 @@ export class ParsedGrammar implements Grammar {
 export type StartGrammar = (grammar: LlamaGrammar) => LlamaGrammarEvaluationState
 
 interface Turn {
-  readonly iterator: AsyncGenerator<Token, void, undefined>
+  /** Alive between two decodes of a resident sequence. */
+  iterator: AsyncGenerator<Token, void, undefined> | undefined
   readonly sampling: Sampling
   readonly grammar: ParsedGrammar | undefined
   readonly state: LlamaGrammarEvaluationState | undefined
@@ -38,21 +42,45 @@ interface Turn {
   over: boolean
 }
 
-export class LlamaSequence {
-  readonly #model: LlamaModel
-  readonly #row: LlamaContextSequence
-  readonly #startGrammar: StartGrammar
-  readonly #tokens: Array<Token> = []
-  #turn: Turn | undefined
+/** What all sequences of an engine share. */
+export interface Rows {
+  readonly model: LlamaModel
+  readonly startGrammar: StartGrammar
+  readonly snapshots: SnapshotStore
+  /** Bytes of the KV cache of so many tokens. */
+  readonly bytes: (tokens: number) => number
+}
 
-  constructor(model: LlamaModel, row: LlamaContextSequence, startGrammar: StartGrammar) {
-    this.#model = model
-    this.#row = row
-    this.#startGrammar = startGrammar
+export class LlamaSequence {
+  readonly #rows: Rows
+  readonly #tokens: Array<Token>
+  #row: LlamaContextSequence | undefined
+  #snapshot: Snapshot | undefined
+  #turn: Turn | undefined
+  /** How often it was forked: copies of one turn must not draw the same random numbers. */
+  #forks = 0
+  #stream = 0
+
+  constructor(rows: Rows, tokens: ReadonlyArray<Token> = []) {
+    this.#rows = rows
+    this.#tokens = [...tokens]
   }
 
   get length(): number {
     return this.#tokens.length
+  }
+
+  get resident(): boolean {
+    return this.#row !== undefined
+  }
+
+  /** Tokens whose evaluation is there, in the row or in a state file. */
+  get #evaluated(): number {
+    return this.#row?.nextTokenIndex ?? this.#snapshot?.tokens ?? 0
+  }
+
+  get missing(): number {
+    return Math.max(0, this.#tokens.length - 1 - this.#evaluated)
   }
 
   /** Whether the turn has come to its end, so that only a prefill or a rewind may follow. */
@@ -60,27 +88,79 @@ export class LlamaSequence {
     return this.#turn?.over ?? false
   }
 
+  /** Takes a row, and puts the saved state into it. A file that cannot be read is only a loss of time. */
+  async swapIn(row: LlamaContextSequence): Promise<void> {
+    this.#row = row
+    try {
+      if (this.#snapshot !== undefined) await row.loadStateFromFile(this.#snapshot.path, { acceptRisk: true })
+    } catch {
+      await row.clearHistory()
+    } finally {
+      this.#forget()
+    }
+  }
+
+  /** Gives the row away, and keeps its state in a file if `save` and if there is room for one. */
+  async swapOut(save: boolean): Promise<void> {
+    if (save) await this.#save()
+    else this.#forget()
+    await this.#stopIterator()
+    const row = this.#row
+    this.#row = undefined
+    await row?.dispose()
+  }
+
+  /** A copy of it, not resident, which shares its state. */
+  async fork(): Promise<LlamaSequence> {
+    if (this.#row !== undefined) await this.#save()
+    const copy = new LlamaSequence(this.#rows, this.#tokens)
+    copy.#snapshot = this.#snapshot && this.#rows.snapshots.hold(this.#snapshot)
+    const turn = this.#turn
+    if (turn === undefined) return copy
+    copy.#stream = this.#stream * 31 + ++this.#forks
+    copy.#turn = {
+      ...turn,
+      iterator: undefined,
+      state: turn.state?.clone(),
+      object: turn.object.clone(),
+      held: [...turn.held]
+    }
+    return copy
+  }
+
+  /** Evaluates again up to `count` of the tokens that are missing. */
+  async restore(count: number): Promise<void> {
+    const from = this.#evaluated
+    const due = this.#tokens.slice(from, Math.min(from + count, this.#tokens.length - 1))
+    await this.#evaluate(due)
+  }
+
   async prefill(tokens: ReadonlyArray<Token>): Promise<void> {
     await this.#endTurn()
     for (const token of tokens) this.#tokens.push(token)
-    const due = this.#tokens.slice(this.#row.nextTokenIndex, -1)
-    if (due.length > 0) await this.#row.evaluateWithoutGeneratingNewTokens(due as Tokens, noShift)
+    await this.#evaluate(this.#tokens.slice(this.#evaluated, -1))
+  }
+
+  async #evaluate(due: ReadonlyArray<Token>): Promise<void> {
+    this.#forget()
+    if (due.length > 0) await this.#row!.evaluateWithoutGeneratingNewTokens(due as Tokens, noShift)
   }
 
   async decode(sampling: Sampling, grammar: ParsedGrammar | undefined): Promise<Decoded> {
+    this.#forget()
     const turn = await this.#continueTurn(sampling, grammar)
-    const next = await turn.iterator.next()
+    const next = await turn.iterator!.next()
     if (next.done) throw new Error("the sequence ended by itself")
     const token = next.value
-    if (this.#model.isEogToken(token as Tokens[number])) {
-      const text = this.#model.detokenize(turn.held as Tokens)
+    if (this.#rows.model.isEogToken(token as Tokens[number])) {
+      const text = this.#rows.model.detokenize(turn.held as Tokens)
       await this.#finishTurn(turn)
       return { token, text, done: true }
     }
     const before = this.#tokens.slice(-8 - turn.held.length, this.#tokens.length - turn.held.length)
     this.#tokens.push(token)
     turn.held.push(token)
-    let text = this.#model.detokenize(turn.held as Tokens, false, before as Tokens)
+    let text = this.#rows.model.detokenize(turn.held as Tokens, false, before as Tokens)
     // A character takes at most four bytes, each of them a token in the worst case.
     if (text.endsWith("\ufffd") && turn.held.length < 4) text = ""
     else turn.held.length = 0
@@ -91,26 +171,57 @@ export class LlamaSequence {
 
   async rewind(length: number): Promise<void> {
     await this.#endTurn()
+    this.#forget()
     this.#tokens.length = length
     await this.#keepBackLast()
   }
 
   async close(): Promise<void> {
     await this.#endTurn()
-    await this.#row.dispose()
+    await this.#row?.dispose()
+    this.#row = undefined
+    this.#forget()
+  }
+
+  /** Sees to it that there is a file of all that was evaluated, if there is room for one. */
+  async #save(): Promise<void> {
+    const tokens = this.#evaluated
+    if (this.#snapshot?.tokens === tokens) return
+    this.#forget()
+    const path = tokens === 0 ? undefined : this.#rows.snapshots.place(this.#rows.bytes(tokens))
+    if (path === undefined) return
+    const snapshot = this.#rows.snapshots.made(path, tokens)
+    try {
+      await this.#row!.saveStateToFile(path)
+      this.#snapshot = snapshot
+    } catch {
+      this.#rows.snapshots.release(snapshot)
+    }
+  }
+
+  /** The state in the file is not, or no longer, what is wanted. */
+  #forget(): void {
+    this.#rows.snapshots.release(this.#snapshot)
+    this.#snapshot = undefined
   }
 
   async #continueTurn(sampling: Sampling, grammar: ParsedGrammar | undefined): Promise<Turn> {
     const turn = this.#turn
-    if (turn !== undefined && turn.grammar === grammar && sameSampling(turn.sampling, sampling)) return turn
-    await turn?.iterator.return()
+    const same = turn !== undefined && turn.grammar === grammar && sameSampling(turn.sampling, sampling)
+    if (same && turn.iterator !== undefined) return turn
+    await turn?.iterator?.return()
     const goesOn = turn !== undefined && turn.grammar === grammar
-    const state = goesOn ? turn.state : grammar === undefined ? undefined : this.#startGrammar(grammar.parsed)
+    const state = goesOn
+      ? turn.state
+      : grammar === undefined
+        ? undefined
+        : this.#rows.startGrammar(grammar.parsed)
     await this.#keepBackLast()
-    const due = this.#tokens.slice(this.#row.nextTokenIndex)
+    const due = this.#tokens.slice(this.#evaluated)
+    const stream = goesOn ? this.#stream * 31 + this.#tokens.length : this.#stream
     this.#turn = {
-      iterator: this.#row.evaluate(due as Tokens, {
-        ...samplerOf(sampling),
+      iterator: this.#row!.evaluate(due as Tokens, {
+        ...samplerOf(sampling, stream),
         ...grammarOf(state),
         ...noShift
       }),
@@ -127,19 +238,25 @@ export class LlamaSequence {
   /** Drops from the cache what is no longer in the sequence, and its last token. */
   async #keepBackLast(): Promise<void> {
     const kept = Math.max(0, this.#tokens.length - 1)
-    if (this.#row.nextTokenIndex > kept)
-      await this.#row.adaptStateToTokens(this.#tokens.slice(0, kept) as Tokens, false)
+    if (this.#evaluated > kept)
+      await this.#row!.adaptStateToTokens(this.#tokens.slice(0, kept) as Tokens, false)
   }
 
   async #finishTurn(turn: Turn): Promise<void> {
     turn.over = true
-    await turn.iterator.return()
+    await this.#stopIterator()
+  }
+
+  async #stopIterator(): Promise<void> {
+    const iterator = this.#turn?.iterator
+    if (this.#turn !== undefined) this.#turn.iterator = undefined
+    await iterator?.return()
   }
 
   async #endTurn(): Promise<void> {
-    const turn = this.#turn
+    await this.#stopIterator()
     this.#turn = undefined
-    await turn?.iterator.return()
+    this.#stream = 0
   }
 }
 
@@ -156,12 +273,15 @@ const noShift: Pick<SequenceEvaluateOptions, "contextShift"> = {
 }
 
 /** Absent limits are off: 0 most likely tokens means all of them, 1 the whole probability. */
-const samplerOf = ({ temperature, topK, topP, minP, seed }: Sampling): SequenceEvaluateOptions => ({
+const samplerOf = (
+  { temperature, topK, topP, minP, seed }: Sampling,
+  stream: number
+): SequenceEvaluateOptions => ({
   temperature,
   topK: topK ?? 0,
   topP: topP ?? 1,
   minP: minP ?? 0,
-  seed: seed >>> 0,
+  seed: (seed + Math.imul(stream, 0x9e3779b1)) >>> 0,
   yieldEogToken: true
 })
 
@@ -182,6 +302,15 @@ class ObjectEnd {
   #quoted = false
   #escaped = false
   #other = false
+
+  clone(): ObjectEnd {
+    const copy = new ObjectEnd()
+    copy.#depth = this.#depth
+    copy.#quoted = this.#quoted
+    copy.#escaped = this.#escaped
+    copy.#other = this.#other
+    return copy
+  }
 
   closedBy(text: string): boolean {
     for (const c of text) {

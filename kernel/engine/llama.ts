@@ -9,10 +9,19 @@ import { resolve } from "node:path"
 import { Effect, Layer, type Scope, Semaphore } from "effect"
 import type { Llama, LlamaContext, LlamaModel } from "node-llama-cpp"
 import { chatml, chatTemplate } from "./chat-template.ts"
-import { type Decoded, Engine, EngineError, type Sequence, type Token, type Work } from "./engine.ts"
+import {
+  type Costs,
+  type Decoded,
+  Engine,
+  EngineError,
+  type Sequence,
+  type Token,
+  type Work
+} from "./engine.ts"
 import { type ModelFile, readModelFile } from "./gguf.ts"
 import { importLibrary, type Library, startLibrary, takeComplaints } from "./llama-library.ts"
-import { LlamaSequence, ParsedGrammar } from "./llama-sequence.ts"
+import { LlamaSequence, ParsedGrammar, type Rows } from "./llama-sequence.ts"
+import { snapshotStore } from "./snapshot.ts"
 
 export interface LlamaOptions {
   readonly modelPath: string
@@ -66,7 +75,7 @@ const make = Effect.fn("LlamaEngine.layer")(function* (options: LlamaOptions) {
   }
   if (llama.gpu === false) yield* enoughMemory(file, model, wanted)
   const context = yield* load(file, (createSignal) => model.createContext({ ...wanted, createSignal }))
-  const chunk = tiny || llama.gpu !== false ? 512 : 128
+  const chunk = llama.gpu === false ? 128 : 512
   return yield* service({ library, file, llama, model, context, chunk })
 })
 
@@ -119,6 +128,13 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
   /** Everything that touches the context takes turns: its own lock starves those who wait. */
   const turns = yield* Semaphore.make(1)
   const open = new Map<Sequence, LlamaSequence>()
+  const rows: Rows = {
+    model,
+    startGrammar: (grammar) => new library.LlamaGrammarEvaluationState({ model, grammar }),
+    snapshots: yield* snapshotStore(),
+    bytes: file.cacheBytes
+  }
+  const costs = new Averages()
 
   const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, EngineError> =>
     turns.withPermit(
@@ -142,8 +158,11 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
     }
     for (const work of batch) {
       const row = open.get(work.sequence)
-      if (row === undefined)
-        return failure("a sequence was used after it was given back", "Take a new sequence.")
+      if (row === undefined) return closed
+      if (!row.resident) return failure("a sequence was stepped without a row", "Swap it in first.")
+      if (work._tag === "Restore") continue
+      if (row.missing > 0)
+        return failure(`${row.missing} tokens of a sequence are missing`, "Restore them first.")
       const added = work._tag === "Prefill" ? work.tokens.length : 1
       if (row.length + added > contextSize) {
         return failure(
@@ -163,46 +182,49 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
     return undefined
   }
 
-  const run = (work: Work): Promise<Decoded | undefined> => {
+  const run = async (work: Work): Promise<Decoded | undefined> => {
     const row = open.get(work.sequence)!
-    return work._tag === "Prefill"
-      ? row.prefill(work.tokens).then(() => undefined)
-      : row.decode(work.sampling, work.grammar as ParsedGrammar | undefined)
+    if (work._tag === "Decode") return row.decode(work.sampling, work.grammar as ParsedGrammar | undefined)
+    await (work._tag === "Prefill" ? row.prefill(work.tokens) : row.restore(work.count))
+    return undefined
   }
 
   const step = (batch: ReadonlyArray<Work>) =>
     attempt(async () => {
       const refused = refusal(batch)
       if (refused !== undefined) throw refused
+      const began = performance.now()
       const results = await Promise.allSettled(batch.map(run))
+      const read = batch.reduce((n, work) => n + readBy(work), 0)
+      if (batch.every((work) => work._tag !== "Decode")) costs.note("prefill", read, began)
       return results.map((result) => {
         if (result.status === "rejected") throw result.reason
         return result.value
       })
     })
 
-  const take = Effect.suspend(() => {
-    if (context.sequencesLeft === 0) {
-      return Effect.fail(
-        failure(
-          `all ${context.totalSequences} sequences are taken`,
-          "Wait until one is given back, or load the model with more sequences."
-        )
-      )
-    }
-    const row = new LlamaSequence(
-      model,
-      context.getSequence(),
-      (grammar) => new library.LlamaGrammarEvaluationState({ model, grammar })
-    )
+  const find = (sequence: Sequence): LlamaSequence => {
+    const row = open.get(sequence)
+    if (row === undefined) throw closed
+    return row
+  }
+
+  /** What the outside sees of a sequence. */
+  const show = (row: LlamaSequence): Sequence => {
     const sequence: Sequence = {
       get length() {
         return row.length
       },
+      get resident() {
+        return row.resident
+      },
+      get missing() {
+        return row.missing
+      },
       rewind: (length) =>
         attempt(async () => {
-          if (!open.has(sequence))
-            throw failure("a sequence was used after it was given back", "Take a new sequence.")
+          if (!find(sequence).resident)
+            throw failure("a sequence was rewound without a row", "Swap it in first.")
           if (!Number.isInteger(length) || length < 0 || length > row.length) {
             throw failure(
               `cannot rewind ${row.length} tokens to ${length}`,
@@ -213,8 +235,42 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
         })
     }
     open.set(sequence, row)
-    return Effect.succeed(sequence)
-  })
+    return sequence
+  }
+
+  const fork = (sequence: Sequence) =>
+    attempt(async () => {
+      const row = find(sequence)
+      const began = performance.now()
+      const copy = await row.fork()
+      if (row.resident) costs.note("save", row.length, began)
+      return show(copy)
+    })
+
+  const swapIn = (sequence: Sequence) =>
+    attempt(async () => {
+      const row = find(sequence)
+      if (row.resident) throw failure("a sequence that has a row was swapped in", "Swap it in once.")
+      if (context.sequencesLeft === 0) {
+        throw failure(
+          `all ${context.totalSequences} rows of the KV cache are taken`,
+          "Swap another sequence out, or load the model with more sequences."
+        )
+      }
+      const missing = row.length - 1 - row.missing
+      const began = performance.now()
+      await row.swapIn(context.getSequence())
+      costs.note("load", missing, began)
+    })
+
+  const swapOut = (sequence: Sequence, how: "save" | "drop") =>
+    attempt(async () => {
+      const row = find(sequence)
+      if (!row.resident) throw failure("a sequence without a row was swapped out", "Swap it in first.")
+      const began = performance.now()
+      await row.swapOut(how === "save")
+      if (how === "save") costs.note("save", row.length, began)
+    })
 
   const giveBack = (sequence: Sequence): Effect.Effect<void> =>
     attempt(async () => {
@@ -245,10 +301,36 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
         catch: (error) =>
           failure(`the grammar was refused: ${reason(error)}`, "Check the schemas that it was made from.")
       }),
-    sequence: Effect.acquireRelease(take, giveBack),
+    sequence: Effect.acquireRelease(
+      Effect.sync(() => show(new LlamaSequence(rows))),
+      giveBack
+    ),
+    fork: (sequence) => Effect.acquireRelease(fork(sequence), giveBack),
+    swapIn,
+    swapOut,
+    costs: () => costs.now,
     step
   })
 })
+
+const closed = failure("a sequence was used after it was given back", "Take a new sequence.")
+
+/** Tokens that an item reads. */
+const readBy = (work: Work): number =>
+  work._tag === "Prefill" ? work.tokens.length : work._tag === "Restore" ? work.count : 0
+
+/** What things cost, in ms a token: averages in which the latest measurement counts a quarter. */
+class Averages {
+  /** Guesses, until something was measured. */
+  now: Costs = { prefill: 1, save: 0.02, load: 0.01 }
+
+  /** Few tokens say little: most of their time is overhead. */
+  note(what: keyof Costs, tokens: number, began: number): void {
+    if (tokens < 16) return
+    const cost = (performance.now() - began) / tokens
+    this.now = { ...this.now, [what]: 0.75 * this.now[what] + 0.25 * cost }
+  }
+}
 
 /**
  * The tokenizer for pieces of a longer text. Some vocabularies put a space before a text and take it away again; there

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { Journal, type JournalError } from "../../kernel/journal.ts"
+import { applicationId, migrations } from "../../kernel/tables.ts"
 
 /** A folder that goes when the test's scope closes. */
 const folder = Effect.acquireRelease(
@@ -87,6 +88,8 @@ describe("what is written is read back", () => {
         pid,
         run,
         parent: null,
+        origin: null,
+        shared: 0,
         program: "auto",
         state: "zombie",
         why: "exit",
@@ -165,6 +168,39 @@ describe("what is written is read back", () => {
       })
       assert.deepStrictEqual(events[12]!.data, { id: 2, ok: false })
       assert.deepStrictEqual(yield* journal.events(run, events[14]!.seq), events.slice(15))
+    })
+  )
+
+  it.effect("a fork shares the pages that its parent had, and neither sees what the other adds", () =>
+    Effect.gen(function* () {
+      const { journal, pid, run } = yield* fresh
+      const page = (text: string) => ({ role: "note", text, tokens: 1 }) as const
+      const context = (of: number) =>
+        Effect.map(journal.pages(of), (pages) => pages.map((p) => p.text).join(""))
+      const fork = (parent: number) => journal.spawn({ run, parent, forked: true, program: "p" })
+      for (const text of "ab") yield* journal.appendPage(pid, page(text))
+      const child = yield* fork(pid)
+      yield* journal.appendPage(pid, page("c"))
+      const late = yield* fork(pid)
+      const bare = yield* fork(child)
+      for (const text of "xy") yield* journal.appendPage(child, page(text))
+      const deep = yield* fork(child)
+      yield* journal.appendPage(deep, page("z"))
+      yield* journal.appendPage(bare, page("!"))
+      const plain = yield* journal.spawn({ run, parent: pid, program: "p" })
+      const contexts = yield* Effect.forEach([pid, child, late, bare, deep, plain], context)
+      assert.deepStrictEqual(contexts, ["abc", "abxy", "abc", "ab!", "abxyz", ""])
+      assert.deepStrictEqual(
+        (yield* journal.pages(deep)).map((p) => p.ordinal),
+        [1, 2, 3, 4, 5]
+      )
+      assert.deepInclude(yield* journal.process(deep), {
+        parent: child,
+        origin: child,
+        shared: 4,
+        why: "fork"
+      })
+      assert.isUndefined(yield* journal.process(99))
     })
   )
 
@@ -402,6 +438,22 @@ describe("a file that cannot be a journal is an error with a hint", () => {
       const error = yield* refusal(filename)
       assert.match(error.message, /newer noos \(format 1000/)
       assert.match(error.hint, /update noos/)
+    })
+  )
+
+  it.effect("an older journal is brought up to date and keeps what it has", () =>
+    Effect.gen(function* () {
+      const filename = join(yield* folder, "journal.db")
+      const first = migrations[0]!.join(";")
+      sqlite(
+        filename,
+        `${first}; PRAGMA application_id = ${applicationId}; PRAGMA user_version = 1;
+         INSERT INTO runs (started, task, workspace, model, options, owner) VALUES (1, 't', '/w', 'm', '{}', 1);
+         INSERT INTO processes (run, program, state, why, priority, budget, usage, created, updated)
+         VALUES (1, 'fast', 'ready', 'spawn', 0, '{}', '{}', 1, 1)`
+      )
+      const journal = yield* open(filename)
+      assert.deepInclude(yield* journal.process(1), { program: "fast", origin: null, shared: 0 })
     })
   )
 

@@ -6,8 +6,8 @@ import { Effect } from "effect"
 import { benchLayer, builtinTrials, runTrial, type Trial, unseenTrials } from "../../bench/nano.ts"
 import { embeddedModel } from "../../cli/environment.ts"
 import { Engine } from "../../kernel/engine/engine.ts"
+import type { KernelEvent } from "../../kernel/event.ts"
 import { Journal } from "../../kernel/journal.ts"
-import type { KernelEvent } from "../../kernel/kernel.ts"
 import { fileName, Random } from "../../models/nano/language.ts"
 
 const home = mkdtempSync(join(tmpdir(), "noos-nano-"))

@@ -19,7 +19,7 @@ export const call = (workspace: Workspace, name: string, args: object): Effect.E
   if (!ajv.validate(input, args)) {
     return Effect.fail(new ToolError({ code: "bad_input", message: ajv.errorsText() }))
   }
-  return execute(args, { workspace, idempotencyKey: "test", progress: () => Effect.void })
+  return execute(args, { workspace, idempotencyKey: "test", progress: () => Effect.void, self: undefined })
 }
 
 /** The result as the model sees it; an error as `code: message`. */

@@ -59,6 +59,14 @@ const isCall = new Ajv2020().compile({
 const greedy: Sampling = { temperature: 0, seed: 0 }
 const warm = (seed: number): Sampling => ({ temperature: 1, seed })
 
+/** A new sequence with a row of its own. */
+const taken = Effect.gen(function* () {
+  const engine = yield* Engine
+  const sequence = yield* engine.sequence
+  yield* engine.swapIn(sequence)
+  return sequence
+})
+
 const prefill = (sequence: Sequence, text: string) =>
   Effect.gen(function* () {
     const engine = yield* Engine
@@ -122,7 +130,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
         const engine = yield* Engine
         const grammar = yield* engine.grammar(gbnf)
         const oneRound = Effect.fnUntraced(function* (round: number) {
-          const rows = yield* Effect.all([0, 1, 2, 3].map(() => engine.sequence))
+          const rows = yield* Effect.all([0, 1, 2, 3].map(() => taken))
           const prompts = rows.map((_, i) => [...message(engine, "user", `task ${i}`), ...openTurn(engine)])
           yield* engine.step(rows.map((sequence, i) => ({ _tag: "Prefill", sequence, tokens: prompts[i]! })))
           const lines = rows.map(() => "")
@@ -155,7 +163,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
         const grammar = yield* engine.grammar(gbnf)
         const once = (seed: number) =>
           Effect.gen(function* () {
-            const sequence = yield* engine.sequence
+            const sequence = yield* taken
             yield* prefill(sequence, "say something")
             return tokens(yield* decode(sequence, warm(seed), 60, grammar))
           }).pipe(Effect.scoped)
@@ -169,7 +177,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
       Effect.gen(function* () {
         const engine = yield* Engine
         const grammar = yield* engine.grammar(gbnf)
-        const [paused, other] = yield* Effect.all([engine.sequence, engine.sequence])
+        const [paused, other] = yield* Effect.all([taken, taken])
         yield* prefill(paused, "pause me")
         const straight = yield* decode(paused, warm(3), 40, grammar)
         expect(straight.length).toBeGreaterThan(10)
@@ -185,7 +193,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
     it.effect("rewinds to any length and goes on from there", () =>
       Effect.gen(function* () {
         const engine = yield* Engine
-        const [row, fresh] = yield* Effect.all([engine.sequence, engine.sequence])
+        const [row, fresh] = yield* Effect.all([taken, taken])
         const prompt = engine.tokenize("the quick brown fox")
         yield* prefill(row, "the quick brown fox")
         expect(row.length).toBe(prompt.length)
@@ -206,7 +214,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
     it.effect("a prefill in chunks is the prefill of the whole", () =>
       Effect.gen(function* () {
         const engine = yield* Engine
-        const [whole, cut] = yield* Effect.all([engine.sequence, engine.sequence])
+        const [whole, cut] = yield* Effect.all([taken, taken])
         const prompt = engine.tokenize("A longer prompt, to be cut at odd places. ".repeat(4))
         yield* engine.step([{ _tag: "Prefill", sequence: whole, tokens: prompt }])
         for (let at = 0; at < prompt.length; at += 37) {
@@ -221,7 +229,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
       Effect.gen(function* () {
         const engine = yield* Engine
         const grammar = yield* engine.grammar(gbnf)
-        const row = yield* engine.sequence
+        const row = yield* taken
         yield* prefill(row, "first")
         const first = yield* decode(row, warm(1), 100, grammar)
         const length = row.length
@@ -233,7 +241,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
         const second = yield* decode(row, warm(2), 100, grammar)
         for (const call of [first, second]) expect(isCall(JSON.parse(texts(call)))).toBe(true)
         // The same tokens in a fresh sequence lead to the same place.
-        const copy = yield* engine.sequence
+        const copy = yield* taken
         const all = [...engine.tokenize("first"), ...tokens(first), ...result]
         yield* engine.step([{ _tag: "Prefill", sequence: copy, tokens: all }])
         expect(tokens(yield* decode(copy, warm(2), 100, grammar))).toEqual(tokens(second))
@@ -244,7 +252,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
       Effect.gen(function* () {
         const engine = yield* Engine
         const grammar = yield* engine.grammar('root ::= "yes" | "no"')
-        const row = yield* engine.sequence
+        const row = yield* taken
         yield* prefill(row, "well")
         const answer = yield* decode(row, warm(4), 20, grammar)
         expect(["yes", "no"]).toContain(texts(answer))
@@ -259,7 +267,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
       Effect.gen(function* () {
         const engine = yield* Engine
         const grammar = yield* engine.grammar('root ::= "{é€😀}"')
-        const row = yield* engine.sequence
+        const row = yield* taken
         yield* prefill(row, "x")
         const out = yield* decode(row, warm(1), 20, grammar)
         expect(out.map((d) => d.text)).toEqual(["{", "", "é", "", "", "€", "", "", "", "😀", "}"])
@@ -271,7 +279,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
       Effect.gen(function* () {
         const engine = yield* Engine
         const grammar = yield* engine.grammar(gbnf)
-        const row = yield* engine.sequence
+        const row = yield* taken
         yield* prefill(row, "change")
         const start = yield* decode(row, warm(5), 8, grammar)
         const rest = yield* decode(row, { ...warm(6), topK: 30, topP: 0.9, minP: 0.01 }, 100, grammar)
@@ -282,7 +290,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
     it.effect("refuses what does not fit, before anything of the step is done", () =>
       Effect.gen(function* () {
         const engine = yield* Engine
-        const [full, other] = yield* Effect.all([engine.sequence, engine.sequence])
+        const [full, other] = yield* Effect.all([taken, taken])
         const [a] = engine.tokenize("a")
         const fill = Array.from({ length: engine.contextSize - 1 }, () => a!)
         yield* engine.step([{ _tag: "Prefill", sequence: full, tokens: fill }])
@@ -305,7 +313,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
     it.effect("refuses work that makes no sense, with a word about what would", () =>
       Effect.gen(function* () {
         const engine = yield* Engine
-        const row = yield* engine.sequence
+        const row = yield* taken
         const nothing = yield* decode(row, greedy, 1).pipe(Effect.flip)
         expect(nothing.message).toContain("no tokens to go on from")
         const twice = { _tag: "Prefill", sequence: row, tokens: engine.tokenize("a") } as const
@@ -327,12 +335,12 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
     it.effect("survives tokens that are none, and goes on after a rewind", () =>
       Effect.gen(function* () {
         const engine = yield* Engine
-        const row = yield* engine.sequence
+        const row = yield* taken
         const work = { _tag: "Prefill", sequence: row, tokens: [999_999, 1, 2] } as const
         expect((yield* engine.step([work]).pipe(Effect.flip)).message).toContain("the engine failed")
         yield* row.rewind(0)
         yield* prefill(row, "sound again")
-        const fresh = yield* engine.sequence
+        const fresh = yield* taken
         yield* prefill(fresh, "sound again")
         expect(tokens(yield* decode(row, greedy, 5))).toEqual(tokens(yield* decode(fresh, greedy, 5)))
       }).pipe(Effect.scoped)
@@ -340,14 +348,13 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
 
     it.effect("lends as many sequences as it has, and takes them back when the scope closes", () =>
       Effect.gen(function* () {
-        const engine = yield* Engine
         const scope = yield* Scope.make()
-        const rows = yield* Effect.all([1, 2, 3, 4].map(() => engine.sequence)).pipe(Scope.provide(scope))
+        const rows = yield* Effect.all([1, 2, 3, 4].map(() => taken)).pipe(Scope.provide(scope))
         yield* prefill(rows[2]!, "used")
-        const error = yield* engine.sequence.pipe(Effect.scoped, Effect.flip)
-        expect(error.message).toBe("all 4 sequences are taken")
+        const error = yield* taken.pipe(Effect.scoped, Effect.flip)
+        expect(error.message).toBe("all 4 rows of the KV cache are taken")
         yield* Scope.close(scope, Exit.void)
-        const again = yield* Effect.all([1, 2, 3, 4].map(() => engine.sequence))
+        const again = yield* Effect.all([1, 2, 3, 4].map(() => taken))
         expect(again.map((row) => row.length)).toEqual([0, 0, 0, 0])
         const gone = yield* prefill(rows[0]!, "late").pipe(Effect.flip)
         expect(gone.message).toBe("a sequence was used after it was given back")
@@ -359,7 +366,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
       Effect.gen(function* () {
         const engine = yield* Engine
         const grammar = yield* engine.grammar(gbnf)
-        const row = yield* engine.sequence
+        const row = yield* taken
         yield* prefill(row, "interrupt me")
         const prompt = row.length
         const straight = tokens(yield* decode(row, warm(2), 12, grammar))
@@ -386,12 +393,12 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
       Effect.gen(function* () {
         const engine = yield* Engine
         const scope = yield* Scope.make()
-        const row = yield* engine.sequence.pipe(Scope.provide(scope))
+        const row = yield* taken.pipe(Scope.provide(scope))
         const work = { _tag: "Prefill", sequence: row, tokens: engine.tokenize("text ".repeat(60)) } as const
         const fiber = yield* Effect.forkChild(engine.step([work]), { startImmediately: true })
         yield* Scope.close(scope, Exit.void)
         expect(Exit.isSuccess(yield* Fiber.await(fiber))).toBe(true)
-        const rows = yield* Effect.all([1, 2, 3, 4].map(() => engine.sequence))
+        const rows = yield* Effect.all([1, 2, 3, 4].map(() => taken))
         expect(rows.map((r) => r.length)).toEqual([0, 0, 0, 0])
       }).pipe(Effect.scoped)
     )

@@ -1,0 +1,97 @@
+/** Budgets: what a process and its family may use, and how it is handed down and back. */
+import { Effect } from "effect"
+import type { Process } from "./process.ts"
+import { badInput, ToolError } from "./tool.ts"
+
+/**
+ * Ceilings of a process and all its descendants. Reaching one ends it with status `budget`. A child's budget is a slice
+ * of its parent's; what it does not use comes back when it ends.
+ */
+export interface Budget {
+  /** Tokens evaluated: prefilled and generated. */
+  readonly tokens: number
+  /** Wall clock, seconds. Not divided: a child's time ends no later than its parent's. */
+  readonly seconds: number
+  readonly syscalls: number
+  /** Descendants alive at a time. */
+  readonly processes: number
+}
+
+/** The part of a budget that can be handed on. */
+export type Slice = Omit<Budget, "seconds">
+
+/** The slice of somebody who has lent nothing. */
+export const nothing: Slice = { tokens: 0, syscalls: 0, processes: 0 }
+
+/** What a process that a person starts may use when nothing else is said. */
+export const defaultBudget: Budget = { tokens: 1_000_000, seconds: 3600, syscalls: 200, processes: 64 }
+
+/** A family member, as far as its budget goes. */
+export type Holder = Pick<Process, "budget" | "usage" | "lent">
+
+/** Tokens that it has spent, with what its children hold or used. */
+export const spentTokens = (p: Holder): number =>
+  p.usage.prefillTokens + p.usage.generatedTokens + p.lent.tokens
+
+/** What it could still hand on. */
+export const remaining = (p: Holder): Slice => ({
+  tokens: p.budget.tokens - spentTokens(p),
+  syscalls: p.budget.syscalls - p.usage.syscalls - p.lent.syscalls,
+  processes: p.budget.processes - p.lent.processes
+})
+
+/** A parent hands a slice on, and counts the child itself. */
+export const lend = (parent: { lent: Slice }, slice: Slice): void => {
+  const { processes, syscalls, tokens } = parent.lent
+  parent.lent = {
+    tokens: tokens + slice.tokens,
+    syscalls: syscalls + slice.syscalls,
+    processes: processes + slice.processes + 1
+  }
+}
+
+/** A child that has ended gives back all that it and its own children did not use. */
+export const giveBack = (parent: { lent: Slice }, child: Holder): void => {
+  const { syscalls, tokens } = remaining(child)
+  parent.lent = {
+    tokens: parent.lent.tokens - Math.max(0, tokens),
+    syscalls: parent.lent.syscalls - Math.max(0, syscalls),
+    processes: parent.lent.processes - child.budget.processes - 1
+  }
+}
+
+/** The share of what a parent has left that a child gets when it asks for nothing else. */
+const usual = 1 / 4
+
+/** The budget of a new process: what was asked for, inside what its parent has left. */
+export const budgetOf = (
+  parent: Process | undefined,
+  asked: Partial<Budget>,
+  now: number
+): Effect.Effect<Budget, ToolError> => {
+  const given = Object.entries(asked).filter(([, limit]) => limit !== undefined)
+  const odd = given.find(([what, limit]) => !(what === "processes" ? limit >= 0 : limit > 0))
+  if (odd !== undefined)
+    return Effect.fail(badInput(`the budget of ${odd[0]} must be above 0, got ${odd[1]}`))
+  if (parent === undefined) return Effect.succeed({ ...defaultBudget, ...Object.fromEntries(given) })
+  const left = remaining(parent)
+  const seconds = parent.budget.seconds - (now - parent.started) / 1000
+  const most: Budget = { ...left, seconds, processes: left.processes - 1 }
+  if (most.processes < 0) return limit(`no more than ${parent.budget.processes} processes at a time`)
+  const over = given.find(([what, limit]) => what !== "seconds" && limit > most[what as keyof Budget])
+  if (over !== undefined)
+    return limit(`${over[1]} ${over[0]} asked for, ${most[over[0] as keyof Budget]} left`)
+  const share = {
+    tokens: Math.floor(left.tokens * usual),
+    seconds: Math.min(seconds, asked.seconds ?? seconds),
+    syscalls: Math.floor(left.syscalls * usual),
+    processes: Math.floor(most.processes * usual)
+  }
+  const budget = { ...share, ...Object.fromEntries(given), seconds: share.seconds }
+  return budget.tokens > 0 && budget.syscalls > 0 && seconds > 0
+    ? Effect.succeed(budget)
+    : limit("too little of the budget is left for a child")
+}
+
+const limit = (message: string) =>
+  Effect.fail(new ToolError({ code: "limit", message: `budget: ${message}` }))

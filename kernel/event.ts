@@ -1,0 +1,54 @@
+/** What the kernel tells whoever watches. */
+import { Context } from "effect"
+import type { State } from "./journal.ts"
+import type { Exit } from "./process.ts"
+
+/** Times in ms; `at` is on the clock of performance.now(). */
+export type KernelEvent =
+  | {
+      readonly type: "start"
+      readonly pid: number
+      readonly run: number
+      readonly task: string
+      readonly parent?: number
+    }
+  | { readonly type: "state"; readonly pid: number; readonly state: State; readonly why: string }
+  | { readonly type: "token"; readonly pid: number; readonly text: string }
+  | { readonly type: "progress"; readonly pid: number; readonly text: string }
+  | {
+      readonly type: "syscall"
+      readonly pid: number
+      readonly id: number | null
+      readonly tool: string
+      readonly args: unknown
+      readonly ok: boolean
+      readonly result?: unknown
+      readonly error?: { readonly code: string; readonly message: string }
+      readonly ms: number
+    }
+  /** One batch of the engine. */
+  | {
+      readonly type: "step"
+      readonly at: number
+      readonly ms: number
+      readonly items: ReadonlyArray<{
+        readonly pid: number
+        readonly does: "Prefill" | "Restore" | "Decode"
+        readonly tokens: number
+      }>
+    }
+  /** A sequence got a row of the KV cache, or gave it away. */
+  | {
+      readonly type: "swap"
+      readonly at: number
+      readonly ms: number
+      readonly pid: number
+      readonly how: "in" | "save" | "drop"
+      readonly tokens: number
+    }
+  | ({ readonly type: "exit" } & Exit)
+
+/** Who watches. Called in the kernel's loop: it must be quick and must not throw. */
+export const Observer = Context.Reference<(event: KernelEvent) => void>("noos/Observer", {
+  defaultValue: () => () => {}
+})

@@ -1,0 +1,84 @@
+/** What a process's own calls may ask of the kernel: the kernel's functions, narrowed to what is its own. */
+import { Deferred, Effect, Queue } from "effect"
+import type { JournalError } from "./journal.ts"
+import type { Kernel } from "./kernel.ts"
+import type { Message, Process } from "./process.ts"
+import { type Self, ToolError } from "./tool.ts"
+
+/** What it is made of. */
+export interface Calls extends Pick<Kernel["Service"], "spawn" | "fork" | "kill"> {
+  readonly find: (pid: number) => Process | undefined
+  /** Takes a zombie out of the table. */
+  readonly forget: (p: Process) => void
+  readonly event: (pid: number, kind: string, data: object) => Effect.Effect<number, JournalError>
+}
+
+/** Characters of one message. */
+const longest = 16_384
+
+const refuse = (code: ToolError["code"], message: string) => Effect.fail(new ToolError({ code, message }))
+
+/** A kernel that cannot do its work fails by itself; the call only says so. */
+const asToolError = <A, E extends { readonly message: string }>(effect: Effect.Effect<A, E>) =>
+  Effect.mapError(effect, (e) =>
+    e instanceof ToolError ? e : new ToolError({ code: "failed", message: e.message })
+  )
+
+export const selfOf = (p: Process, kernel: Calls): Self => ({
+  pid: p.pid,
+
+  spawn: ({ task, tokens, tools }) => {
+    const own = p.tools.slice(0, -1)
+    const unknown = tools?.find((name) => !own.some((t) => t.name === name))
+    if (unknown !== undefined) return refuse("denied", `this process itself may not call ${unknown}`)
+    const { approve, pid, priority, program, run, workspace } = p
+    const granted = tools === undefined ? own : own.filter((t) => tools.includes(t.name))
+    const budget = tokens === undefined ? {} : { tokens }
+    const child = { run, parent: pid, program, task, workspace, tools: granted, priority, approve, budget }
+    return asToolError(kernel.spawn(child))
+  },
+
+  fork: (texts) => asToolError(Effect.forEach(texts, (text) => kernel.fork(p.pid, { text }))),
+
+  wait: Effect.fnUntraced(function* (pid) {
+    const children = [...p.children].filter((child) => pid === undefined || child.pid === pid)
+    if (children.length === 0)
+      return yield* refuse("not_found", pid === undefined ? "no child to wait for" : `no child ${pid}`)
+    const exited = yield* Effect.raceAllFirst(children.map((child) => Deferred.await(child.exited)))
+    for (const child of children) {
+      if (child.pid !== exited.pid) continue
+      p.children.delete(child)
+      kernel.forget(child)
+    }
+    return exited
+  }),
+
+  send: Effect.fnUntraced(function* (pid, text) {
+    const to = kernel.find(pid)
+    if (to === undefined || to.run !== p.run || to.state === "zombie")
+      return yield* refuse("not_found", `no process ${pid} to send to`)
+    if (text.length > longest)
+      return yield* refuse("too_large", `a message has at most ${longest} characters, got ${text.length}`)
+    yield* asToolError(kernel.event(p.pid, "message", { to: pid, text }))
+    if (!Queue.offerUnsafe(to.mailbox, { from: p.pid, text })) {
+      const message = `the mailbox of process ${pid} is full`
+      return yield* new ToolError({ code: "limit", message, retryable: true })
+    }
+  }),
+
+  receive: (seconds) =>
+    Queue.take(p.mailbox).pipe(
+      Effect.timeoutOrElse({
+        duration: seconds * 1000,
+        orElse: (): Effect.Effect<Message, ToolError> =>
+          refuse("timeout", `no message came within ${seconds} s`)
+      })
+    ),
+
+  kill: (pid, signal) => {
+    let at = kernel.find(pid)
+    while (at !== undefined && at !== p) at = at.parent
+    if (at === undefined || pid === p.pid) return refuse("not_found", `no descendant ${pid}`)
+    return kernel.kill(pid, signal)
+  }
+})
