@@ -8,12 +8,12 @@ import { constants, fstatSync, realpathSync } from "node:fs"
 import { Effect, Layer } from "effect"
 import { ToolError } from "../kernel/tool.ts"
 import { makeGroup, removeGroup, removeStale } from "./cgroup.ts"
-import { runCommand } from "./command.ts"
+import { type Job, makeLauncher } from "./command.ts"
 import { files } from "./files.ts"
 import { baseFor, type Identity, identityFor, needsGroup, systemPath } from "./launch.ts"
 import { hintFor, probe, problemIn } from "./probe.ts"
 import { inside, profile } from "./profile.ts"
-import { type Limits, Sandbox, SandboxUnavailable, type Workspace } from "./sandbox.ts"
+import { type Completed, type Limits, Sandbox, SandboxUnavailable, type Workspace } from "./sandbox.ts"
 import { seccompFilter } from "./seccomp.ts"
 import { attempt, openIn, show, walk } from "./walk.ts"
 
@@ -45,7 +45,11 @@ const isSystem = (root: string): boolean =>
   root === "/" || root === "/usr" || /^\/(proc|sys|dev)(\/|$)/.test(root)
 
 /** Opens a workspace without having tried the sandbox. */
-const openFolder = Effect.fnUntraced(function* (path: string, programs: string) {
+const openFolder = Effect.fnUntraced(function* (
+  path: string,
+  programs: string,
+  runCommand: (job: Job) => Effect.Effect<Completed, ToolError>
+) {
   const root = yield* attempt(path, () => realpathSync(path))
   if (isSystem(root)) {
     return yield* new ToolError({ code: "bad_input", message: `not a folder to work in: ${show(root)}` })
@@ -94,7 +98,8 @@ const openFolder = Effect.fnUntraced(function* (path: string, programs: string) 
 const layerFrom = (programs: string): Layer.Layer<Sandbox> =>
   Layer.effect(
     Sandbox,
-    Effect.sync(() => {
+    Effect.gen(function* () {
+      const runCommand = yield* makeLauncher
       const tried = new Set<string>()
       const tryOut = Effect.fnUntraced(function* (workspace: Workspace, identity: Identity) {
         const key = `${identity.uid}:${identity.gid}`
@@ -112,7 +117,7 @@ const layerFrom = (programs: string): Layer.Layer<Sandbox> =>
               hint: "run noos on Linux (x86-64 or aarch64), for example in a virtual machine"
             })
           }
-          return yield* openFolder(path, programs).pipe(
+          return yield* openFolder(path, programs, runCommand).pipe(
             Effect.tap(({ workspace, identity }) => tryOut(workspace, identity)),
             Effect.map(({ workspace }) => workspace),
             Effect.catchIf(

@@ -1,197 +1,85 @@
 /**
- * Runs one sandboxed command to its end, whatever it does: within its time and output, and with nothing left over.
- *
- * Ending a command means SIGKILL to the first process of its namespace. The kernel then ends all others in there
- * before bubblewrap, which waits for the first one, can return. If this process itself dies, bubblewrap's
- * --die-with-parent does the same; and as that takes hold only when bubblewrap has started, the first process says so,
- * with an empty line of output, and waits for an answer before it starts the command.
+ * Runs sandboxed commands to their end, within their time, through the launcher: a small process of ours that starts them.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs"
-import { constants } from "node:os"
-import { join } from "node:path"
-import { Effect } from "effect"
-import { execa } from "execa"
+import { type ChildProcess, fork } from "node:child_process"
+import { Effect, type Scope } from "effect"
 import { ToolError } from "../kernel/tool.ts"
-import { keep } from "./output.ts"
-import { etcFiles } from "./profile.ts"
-import type { Completed, Limits } from "./sandbox.ts"
-import { seccompFilter } from "./seccomp.ts"
+import type { Ended, Ending, FromLauncher, Job, ToLauncher } from "./launcher.ts"
+import type { Completed } from "./sandbox.ts"
 
-const filter = seccompFilter(process.arch)
+export type { Job } from "./launcher.ts"
 
-/** Milliseconds a sandbox that is to be ended has to start first. To kill it half made would leave processes behind. */
-const patience = 10_000
+/** The program beside this one: TypeScript in a clone, JavaScript in the package. */
+const program = import.meta.filename.replace(/command(\.[jt]s)$/, "launcher$1")
 
-const signals = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))
+/** Starts the launcher, which ends with the scope, and gives what runs a command on it. */
+export const makeLauncher: Effect.Effect<
+  (job: Job) => Effect.Effect<Completed, ToolError>,
+  never,
+  Scope.Scope
+> = Effect.gen(function* () {
+  const waiting = new Map<number, (ended: Ended) => void>()
+  let count = 0
+  let child: ChildProcess | undefined
 
-/** How often the machine ran out of memory and ended a process, since it started: proc_vmstat(5). */
-const memoryShortages = (): number => {
-  try {
-    return Number(/^oom_kill (\d+)$/m.exec(readFileSync("/proc/vmstat", "utf8"))?.[1] ?? 0)
-  } catch {
-    return 0
-  }
-}
-
-type Stdio = ["pipe", "pipe", "pipe", ...Array<Uint8Array | "ignore">]
-
-/**
- * Puts an empty stream in the place of every descriptor that the command would otherwise inherit. Node opens its own
- * so that children do not get them, but those of the program that started it, or of a native library, may be left.
- */
-const coverInherited = (stdio: Stdio): Stdio => {
-  for (const name of readdirSync("/proc/self/fd")) {
-    const fd = Number(name)
-    if (fd < stdio.length && stdio[fd] !== "ignore") continue
-    if (!isInherited(name)) continue
-    while (stdio.length < fd) stdio.push("ignore")
-    stdio[fd] = new Uint8Array()
-  }
-  return stdio
-}
-
-/** True for an open descriptor without O_CLOEXEC: proc_pid_fdinfo(5). */
-const isInherited = (fd: string): boolean => {
-  try {
-    const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1] ?? "0"
-    return (Number.parseInt(flags, 8) & 0o2000000) === 0
-  } catch {
-    return false // closed since it was listed
-  }
-}
-
-/** The first process of the namespace, by its number outside: bubblewrap's one child, proc_pid_task(5). */
-const firstProcessOf = (bubblewrap: number | undefined): number | undefined => {
-  try {
-    const children = readFileSync(`/proc/${bubblewrap}/task/${bubblewrap}/children`, "utf8")
-    return Number(/\d+/.exec(children)?.[0]) || undefined
-  } catch {
-    return undefined
-  }
-}
-
-/**
- * Puts the first process, and so all that it will start, into the control group, and makes it the first that the
- * system ends when memory runs short. Throws if there is to be a group and it cannot be entered.
- */
-const bind = (first: number | undefined, group: string | undefined): void => {
-  if (group !== undefined) writeFileSync(join(group, "cgroup.procs"), `${first}`)
-  try {
-    writeFileSync(`/proc/${first}/oom_score_adj`, "1000")
-  } catch {} // a preference, not a bound
-}
-
-type Ending = "timeout" | "output" | "interrupted"
-
-/** A started command: how to end it early, and how it ended. Only the first `end` counts. */
-interface Running {
-  readonly end: (why: Ending) => void
-  readonly ended: Promise<Completed | ToolError>
-}
-
-/** What to start, and within which bounds. */
-export interface Job {
-  /** A program that becomes bubblewrap, and its arguments. */
-  readonly file: string
-  readonly args: ReadonlyArray<string>
-  /** The folders where it is looked for. */
-  readonly path: string
-  readonly stdin: string | undefined
-  readonly limits: Limits
-  /** The control group that the command's processes are put into. */
-  readonly group: string | undefined
-}
-
-const start = ({ file, args, path, stdin, limits, group }: Job): Running => {
-  const started = performance.now()
-  const shortages = memoryShortages()
-  const bytes = new TextEncoder()
-  const etc = [etcFiles.passwd, etcFiles.group, etcFiles.hosts].map((text) => bytes.encode(text))
-  const child = execa(file, args, {
-    stdio: coverInherited(["pipe", "pipe", "pipe", filter!, ...etc]), // the order of `descriptors`
-    detached: true, // Ctrl-C is for us to act on; it does not reach the command by itself
-    cwd: "/",
-    env: { PATH: path },
-    extendEnv: false,
-    encoding: "buffer",
-    buffer: false,
-    reject: false
-  })
-
-  let begun = false
-  let over = false
-  let why: Ending | undefined
-  let failure: string | undefined
-  let lastResort: NodeJS.Timeout | undefined
-  const kill = () => {
-    const first = firstProcessOf(child.pid)
-    try {
-      if (first !== undefined) process.kill(first, "SIGKILL")
-      else child.kill("SIGKILL")
-    } catch {} // it has just ended by itself
-  }
-  const end = (reason: Ending) => {
-    if (over || why !== undefined) return
-    why = reason
-    if (begun) kill()
-    else lastResort = setTimeout(() => child.kill("SIGKILL"), patience)
-  }
-  /** The sandbox stands and waits: bound it, and let the command begin. */
-  const begin = () => {
-    begun = true
-    if (why !== undefined) return kill()
-    try {
-      bind(firstProcessOf(child.pid), group)
-      child.stdin.end(`\n${stdin ?? ""}`)
-    } catch (cause) {
-      failure = String(cause)
-      kill()
+  const launch = (): ChildProcess => {
+    const { NODE_COMPILE_CACHE } = process.env
+    const started = fork(program, {
+      cwd: "/",
+      env: { ...(NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }) },
+      execArgv: [],
+      stdio: ["ignore", "ignore", "ignore", "ipc"],
+      detached: true // Ctrl-C is for the kernel to act on
+    })
+    started.on("message", ({ id, ended }: FromLauncher) => waiting.get(id)?.(ended))
+    const lost = () => {
+      if (child === started) child = undefined
+      for (const tell of [...waiting.values()]) tell({ problem: "the launcher of the sandbox ended" })
     }
+    started.on("error", lost)
+    started.on("exit", lost)
+    return started
   }
-  child.stdin.on("error", () => {}) // the command ended without reading all of it
-  const stdout = keep(child.stdout, limits.outputBytes, () => end("output"), begin)
-  const stderr = keep(child.stderr, limits.outputBytes, () => end("output"))
+  const send = (message: ToLauncher) => {
+    child ??= launch()
+    child.send(message, () => {}) // a lost launcher says so by its end
+  }
+  yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      child = launch()
+    }),
+    () => Effect.sync(() => child?.disconnect())
+  )
 
-  const ended = child.then((result): Completed | ToolError => {
-    over = true // from here on the process numbers may be somebody else's
-    clearTimeout(lastResort)
-    const killed = result.signal !== undefined // bubblewrap itself, from outside
-    if (failure !== undefined || (!begun && !killed && why === undefined)) {
-      const said = failure ?? stderr.text().trim().split("\n")[0]
-      const detail = said || (result instanceof Error ? result.originalMessage : "it ended early")
-      return new ToolError({ code: "unavailable", message: `the sandbox did not start: ${detail}` })
-    }
-    const code = result.exitCode ?? 0
-    const signal = why || killed ? "SIGKILL" : (signals.get(code - 128) ?? null)
-    const short = signal === "SIGKILL" && memoryShortages() > shortages
-    return {
-      exitCode: signal ? null : code,
-      signal,
-      stdout: stdout.text(),
-      stderr: stderr.text(),
-      reason:
-        why === "timeout" || why === "output" ? why : signal === null ? "exit" : short ? "memory" : "signal",
-      ms: Math.round(performance.now() - started)
-    }
-  })
-  return { end, ended }
-}
-
-/** Runs one command to its end. Interruption ends it and waits until all of it is gone. */
-export const runCommand = (job: Job): Effect.Effect<Completed, ToolError> =>
-  Effect.acquireUseRelease(
-    Effect.sync(() => start(job)),
-    (running) => {
-      const ended = Effect.promise(() => running.ended)
-      const timeout = Effect.sleep(job.limits.seconds * 1000).pipe(
-        Effect.andThen(Effect.sync(() => running.end("timeout"))),
-        Effect.andThen(ended)
+  /** Interruption ends the command and waits until all of it is gone. */
+  return (job) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const id = ++count
+        const ended = new Promise<Ended>((resolve) => waiting.set(id, resolve)).finally(() =>
+          waiting.delete(id)
+        )
+        send({ id, job })
+        return { ended, end: (why: Ending) => send({ id, end: why }) }
+      }),
+      (running) => {
+        const ended = Effect.promise(() => running.ended)
+        const timeout = Effect.sleep(job.limits.seconds * 1000).pipe(
+          Effect.andThen(Effect.sync(() => running.end("timeout"))),
+          Effect.andThen(ended)
+        )
+        return Effect.raceFirst(ended, timeout)
+      },
+      (running) =>
+        Effect.promise(() => {
+          running.end("interrupted")
+          return running.ended
+        })
+    ).pipe(
+      Effect.flatMap((ended) =>
+        "problem" in ended
+          ? Effect.fail(new ToolError({ code: "unavailable", message: ended.problem }))
+          : Effect.succeed(ended)
       )
-      return Effect.raceFirst(ended, timeout)
-    },
-    (running) =>
-      Effect.promise(() => {
-        running.end("interrupted")
-        return running.ended
-      })
-  ).pipe(Effect.flatMap((end) => (end instanceof ToolError ? Effect.fail(end) : Effect.succeed(end))))
+    )
+})

@@ -37,12 +37,39 @@ describe("when the host interferes", () => {
       yield* run(["mkfifo", "alive"])
       const fiber = yield* run(["/bin/sh", "-c", `exec 9> alive; sleep ${id}`]).pipe(Effect.forkChild)
       yield* watchFifo(join(root, "alive"))
-      const children = readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim().split(" ")
-      const bwrap = children.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(id))
+      const children = (pid: number) =>
+        readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number)
+      const bwrap = children(process.pid)
+        .flatMap(children)
+        .find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(id))
       process.kill(Number(bwrap), "SIGKILL")
       expect(yield* Fiber.join(fiber)).toMatchObject({ exitCode: null, signal: "SIGKILL", reason: "signal" })
       expect((yield* run(["echo", "on"])).stdout).toBe("on\n")
     })
+  )
+
+  it.live(
+    "a launcher that is killed costs the commands that it ran, and the next one has a new launcher",
+    () =>
+      Effect.gen(function* () {
+        const { run, root } = yield* workspace
+        const id = marker()
+        yield* run(["mkfifo", "alive"])
+        const fiber = yield* run(["/bin/sh", "-c", `exec 9> alive; sleep ${id}`]).pipe(
+          Effect.flip,
+          Effect.forkChild
+        )
+        const gone = yield* watchFifo(join(root, "alive"))
+        const children = readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim().split(" ")
+        const launchers = children.filter((pid) =>
+          readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("sandbox/launcher.")
+        )
+        for (const pid of launchers) process.kill(Number(pid), "SIGKILL")
+        expect(yield* gone).toBe("")
+        const message = "the launcher of the sandbox ended"
+        expect(yield* Fiber.join(fiber)).toMatchObject({ code: "unavailable", message })
+        expect((yield* run(["echo", "on"])).stdout).toBe("on\n")
+      })
   )
 
   it.live("programs in the person's PATH do not stand in for the sandbox's own", () =>

@@ -4,7 +4,7 @@ import { copyFileSync, readdirSync, readFileSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Effect } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { Bubblewrap } from "../../sandbox/bubblewrap.ts"
 import { Sandbox } from "../../sandbox/sandbox.ts"
 
@@ -16,9 +16,9 @@ export const folder = Effect.acquireRelease(
 
 /** An empty workspace, opened in the real sandbox. */
 export const workspace = Effect.gen(function* () {
-  const sandbox = yield* Sandbox
+  const sandbox = Context.get(yield* Layer.build(Bubblewrap.layer), Sandbox)
   return yield* sandbox.open(yield* folder)
-}).pipe(Effect.provide(Bubblewrap.layer))
+})
 
 /** A number that no other command line on the machine holds. */
 export const marker = () => `${randomInt(1_000_000, 9_999_999)}.${randomInt(1_000_000, 9_999_999)}`
