@@ -4,7 +4,7 @@
  * The system page is the same for all of them, so it is prefilled once: the first process that runs reads it, its sequence
  * is forked there, and all later ones start from that fork.
  */
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Scope, Semaphore } from "effect"
 import type { Engine, EngineError, Grammar, Sequence, Token } from "./engine/engine.ts"
 import { callGrammar } from "./engine/gbnf.ts"
 import type { Process, Program } from "./process.ts"
@@ -54,6 +54,9 @@ export const makeImages = Effect.fnUntraced(function* (engine: Engine["Service"]
     return image
   })
 
+  /** Processes that start at once must not make the same image twice. */
+  const turns = yield* Semaphore.make(1)
+
   /** The image of a program with these tools. Refuses tools that cannot be served. */
   return Effect.fnUntraced(function* (
     program: Program,
@@ -81,5 +84,5 @@ export const makeImages = Effect.fnUntraced(function* (engine: Engine["Service"]
       }
     }
     return image
-  })
+  }, turns.withPermit)
 })

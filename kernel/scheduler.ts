@@ -16,20 +16,25 @@ export interface Share {
   readonly slice: number
   /** Its virtual time: tokens served, each divided by its weight. */
   readonly virtual: number
-  /** The virtual time at which its present slice should have been served. */
+  /** The virtual times at which its present slice began, and at which it should have been served. */
+  readonly begun: number
   readonly due: number
   /** 0 is the highest level of a feedback queue; `boosted` says since which boost it holds. */
   readonly level: number
   readonly boosted: number
 }
 
-/** Tokens served since the kernel started, and how far virtual time has come: never back. */
+/** Where everybody is together. No part of it ever goes back. */
 export interface Clock {
+  /** Tokens served since the kernel started. A step that only restores counts as one. */
   readonly served: number
+  /** How far virtual time has come: on average over those in service, each as its weight counts. */
   readonly virtual: number
+  /** The virtual time at which the latest slice in service began. */
+  readonly begun: number
 }
 
-export const epoch: Clock = { served: 0, virtual: 0 }
+export const epoch: Clock = { served: 0, virtual: 0, begun: 0 }
 
 /** What a policy sees of a process. */
 export type Candidate = Pick<Process, "pid" | "priority" | "share">
@@ -45,7 +50,7 @@ export interface Policy {
 }
 
 /** The share of a process that never ran. */
-export const newborn: Share = { joined: 0, slice: 0, virtual: 0, due: 0, level: 0, boosted: 0 }
+export const newborn: Share = { joined: 0, slice: 0, virtual: 0, begun: 0, due: 0, level: 0, boosted: 0 }
 
 /** Tokens of a slice: long enough that changing rows, which costs about as much as one to three tokens, is cheap. */
 export const quantum = 32
@@ -78,82 +83,102 @@ const levels = 4
 /** After so many tokens everybody starts again at the highest level, so that nobody starves at the lowest. */
 const boostEvery = 4096
 
-const boostOf = (clock: Clock) => Math.floor(clock.served / boostEvery)
-const levelOf = (share: Share, clock: Clock) => (share.boosted === boostOf(clock) ? share.level : 0)
+const allotment = (level: number): number => quantum * 2 ** level
+const boostOf = (clock: Clock): number => Math.floor(clock.served / boostEvery)
+
+/** Where a process is after the latest boost. */
+const boosted = (share: Share, clock: Clock): Share =>
+  share.boosted === boostOf(clock)
+    ? share
+    : { ...share, level: 0, slice: Math.min(share.slice, allotment(0)), boosted: boostOf(clock) }
+
+const levelOf = (share: Share, clock: Clock): number => (share.boosted === boostOf(clock) ? share.level : 0)
 
 /**
  * Multi-level feedback queue (Corbató et al., An experimental time-sharing system, AFIPS 1962; the rules as in
  * Arpaci-Dusseau, Operating Systems: Three Easy Pieces, ch. 8): who uses up a slice sinks a level, where slices are twice
- * as long; who blocks before that stays.
+ * as long. Calls in between do not make it longer, else short turns without end would keep the others from the engine.
  */
 export const mlfq: Policy = {
   name: "mlfq",
   order: (a, b, clock) => levelOf(a.share, clock) - levelOf(b.share, clock) || inLine(a, b, clock),
   join: (_, before, need, clock) => {
-    const level = levelOf(before, clock)
-    const slice = need + quantum * 2 ** level
-    return { ...before, joined: clock.served, slice, level, boosted: boostOf(clock) }
+    const share = boosted(before, clock)
+    const whole = allotment(share.level)
+    const rest = share.slice > 0 ? Math.min(share.slice, whole) : whole
+    return { ...share, joined: clock.served, slice: need + rest }
   },
-  charge: ({ share }, tokens, clock) => {
+  charge: (p, tokens, clock) => {
+    const share = boosted(p.share, clock)
     if (share.slice > tokens) return { ...share, slice: share.slice - tokens }
-    const level = Math.min(levels - 1, levelOf(share, clock) + 1)
-    return { ...share, joined: clock.served, slice: quantum * 2 ** level, level, boosted: boostOf(clock) }
+    const level = Math.min(levels - 1, share.level + 1)
+    return { ...share, joined: clock.served, slice: allotment(level), level }
   }
 }
+
+/** A slice's length in the virtual time of its process. */
+const span = (priority: number): number => quantum / weight(priority)
 
 /**
  * Weighted fair queueing over tokens: the earliest virtual deadline goes first. (Stoica and Abdel-Wahab, Earliest
  * eligible virtual deadline first, 1995; virtual time as in Goyal et al., Start-time fair queueing, SIGCOMM 1996.)
  *
  * - A token costs a process 1/weight of virtual time, so that over time tokens are shared as the weights are.
- * - A slice is due a quantum/weight after it began: a process of high priority is due at once, and takes a row from
- *   whoever is due last.
- * - Who was away joins at the virtual time that the others have reached: it neither has a debt nor has saved up.
+ * - A slice is due a quantum/weight after it began. What there is to read first costs as much as anything, but does not
+ *   put the deadline off: it is paid for by the next one.
+ * - Who comes is charged as if it had been there, and due as if it had come when the latest slice began: one of
+ *   higher priority takes a row at once, yet a stream of them cannot stop the clock.
+ * - Who comes back before its slice is due goes on with it, so that short calls cost nobody its turn.
  * - Who waits keeps its deadline while the others' move on, and so comes first in the end: that is its aging.
+ * - Nobody saves up: who gets less than its weight because it has a row all the time, and no process can use two, is
+ *   not owed the rest. At most a slice is.
  */
 export const fair: Policy = {
   name: "fair",
   order: (a, b) => a.share.due - b.share.due || a.pid - b.pid,
   join: ({ priority }, before, need, clock) => {
+    const unfinished = before.virtual < before.due && clock.begun <= before.due
+    if (unfinished) return { ...before, slice: need + Math.min(before.slice, quantum) }
     const virtual = Math.max(before.virtual, clock.virtual)
-    return { ...before, virtual, slice: need + quantum, due: virtual + quantum / weight(priority) }
+    const due = Math.max(before.virtual, clock.begun) + span(priority)
+    return { ...before, virtual, begun: virtual, due, slice: need + quantum }
   },
-  charge: ({ priority, share }, tokens) => {
+  charge: ({ priority, share }, tokens, clock) => {
     const virtual = share.virtual + tokens / weight(priority)
     if (share.slice > tokens) return { ...share, virtual, slice: share.slice - tokens }
-    return { ...share, virtual, slice: quantum, due: virtual + quantum / weight(priority) }
+    const begun = Math.max(virtual, clock.begun - span(priority))
+    return { ...share, virtual: begun, begun, due: begun + span(priority), slice: quantum }
   }
 }
 
-/** The clock after a step that served these processes. */
+/** The clock after a step that served these processes, and before they are charged for it. */
 export const advance = (
   clock: Clock,
-  served: ReadonlyArray<{ readonly process: Candidate; readonly tokens: number }>
+  batch: ReadonlyArray<{ readonly process: Candidate; readonly tokens: number }>
 ): Clock => {
-  let { served: total, virtual } = clock
-  for (const { process, tokens } of served) {
-    total += tokens
-    virtual = Math.max(virtual, process.share.virtual)
+  let served = 0
+  let begun = clock.begun
+  let virtual = 0
+  let weights = 0
+  for (const { process, tokens } of batch) {
+    const { priority, share } = process
+    const w = weight(priority)
+    served += tokens
+    begun = Math.max(begun, share.begun)
+    // Past the end of a slice there is only what was read before it.
+    virtual += w * Math.min(share.virtual + tokens / w, share.begun + span(priority))
+    weights += w
   }
-  return { served: total, virtual }
+  return {
+    served: clock.served + Math.max(served, 1),
+    virtual: Math.max(clock.virtual, virtual / weights),
+    begun
+  }
 }
 
 /** Whether it has anything for the engine to do. One without a sequence still waits for its program to be loaded. */
 export const runnable = (p: Process): boolean =>
   (p.state === "ready" || p.state === "running") && p.sequence !== undefined
-
-/** Who gives its row away first: stopped ones, then blocked ones, each the longest first, then who would run last. */
-const victims = (
-  table: ReadonlyArray<Process>,
-  running: ReadonlySet<Process>,
-  line: ReadonlyArray<Process>
-) => {
-  const place = (p: Process) => (p.state === "stopped" ? 0 : p.state === "blocked" ? 1 : 2)
-  const last = new Map(line.map((p, i) => [p, -i]))
-  return table
-    .filter((p) => p.sequence?.resident === true && !running.has(p))
-    .sort((a, b) => place(a) - place(b) || (last.get(a) ?? a.since) - (last.get(b) ?? b.since))
-}
 
 /** Who runs in the next step, in the policy's order; who must give its row away for that, and who must get one. */
 export interface Dispatch {
@@ -169,13 +194,21 @@ export const dispatch = (
   rows: number,
   clock: Clock
 ): Dispatch => {
-  const line = table.filter(runnable).sort((a, b) => policy.order(a, b, clock))
-  const run = line.slice(0, rows)
+  const order = (a: Process, b: Process) => policy.order(a, b, clock)
+  const run = table.filter(runnable).sort(order).slice(0, rows)
   const entering = run.filter((p) => !p.sequence!.resident)
-  const free = rows - table.filter((p) => p.sequence?.resident === true).length
-  const out =
-    entering.length > free ? victims(table, new Set(run), line).slice(0, entering.length - free) : []
-  return { run, out, in: entering }
+  if (entering.length === 0) return { run, out: [], in: [] }
+  const running = new Set(run)
+  const resident = table.filter((p) => p.sequence?.resident === true)
+  const idle = resident.filter((p) => !running.has(p)).sort((a, b) => givesAway(a, b) || order(b, a))
+  const free = rows - resident.length
+  return { run, out: idle.slice(0, Math.max(0, entering.length - free)), in: entering }
+}
+
+/** Which of two idle ones gives its row away first: stopped, blocked, the longest first; then who would run last. */
+const givesAway = (a: Process, b: Process): number => {
+  const place = ({ state }: Process) => (state === "stopped" ? 0 : state === "blocked" ? 1 : 2)
+  return place(a) - place(b) || (place(a) < 2 ? a.since - b.since : 0)
 }
 
 /** One item of work. `tokens` is what it costs its process: what only the kernel's own swapping caused is free. */
@@ -185,37 +218,56 @@ export interface Item {
   readonly tokens: number
 }
 
+/** Tokens that it could read in the next step; a token is written when there are none. */
+const unread = ({ image, pending, sequence }: Process): number => {
+  const { length, missing } = sequence!
+  if (missing > 0) return missing
+  // The program's prefix ends a piece: from there it is shared.
+  const toPrefix = image.prefix.length - length
+  return toPrefix > 0 ? Math.min(toPrefix, pending.length) : pending.length
+}
+
+/**
+ * How many tokens each may read, together at most `chunk`. Half of that is dealt evenly, so that a short result does not
+ * wait behind a long prompt; the rest goes to the first in line.
+ */
+const deal = (wants: ReadonlyArray<number>, chunk: number): ReadonlyArray<number> => {
+  const readers = wants.filter((want) => want > 0).length
+  const even = Math.max(1, Math.floor(chunk / 2 / readers))
+  let room = chunk
+  const take = (most: number) => {
+    const taken = Math.min(most, room)
+    room -= taken
+    return taken
+  }
+  const evenly = wants.map((want) => take(Math.min(want, even)))
+  return evenly.map((had, i) => had + take(wants[i]! - had))
+}
+
 /**
  * What each does in the next step: a token, or a piece of what it has to read. All pieces together are at most `chunk`
  * tokens, so that a long prompt holds nobody else up for longer; who finds no room waits a step.
  */
 export const nextBatch = (run: ReadonlyArray<Process>, chunk: number): ReadonlyArray<Item> => {
-  const batch: Array<Item> = []
-  let room = chunk
-  for (const process of run) {
+  const wants = run.map(unread)
+  const pieces = deal(wants, chunk)
+  return run.flatMap((process, i): ReadonlyArray<Item> => {
+    const { image, pending, program } = process
     const sequence = process.sequence!
-    if (sequence.missing > 0) {
-      const count = Math.min(room, sequence.missing)
-      if (count > 0) batch.push({ process, work: { _tag: "Restore", sequence, count }, tokens: 0 })
-      room -= count
-    } else if (process.pending.length > 0) {
-      // The program's prefix ends a piece: from there it is shared.
-      const toPrefix = process.image.prefix.length - sequence.length
-      const count = Math.min(room, process.pending.length, toPrefix > 0 ? toPrefix : Number.POSITIVE_INFINITY)
-      const tokens = process.pending.slice(0, count)
-      if (count > 0) batch.push({ process, work: { _tag: "Prefill", sequence, tokens }, tokens: count })
-      room -= count
-    } else {
-      const { sampling } = process.program
-      const work: Work = { _tag: "Decode", sequence, sampling, grammar: process.image.grammar }
-      batch.push({ process, work, tokens: 1 })
+    const count = pieces[i]!
+    if (wants[i] === 0) {
+      const { sampling } = program
+      return [{ process, work: { _tag: "Decode", sequence, sampling, grammar: image.grammar }, tokens: 1 }]
     }
-  }
-  return batch
+    if (count === 0) return []
+    if (sequence.missing > 0) return [{ process, work: { _tag: "Restore", sequence, count }, tokens: 0 }]
+    const tokens = pending.slice(0, count)
+    return [{ process, work: { _tag: "Prefill", sequence, tokens }, tokens: count }]
+  })
 }
 
-/** Whether the KV cache of a sequence is better saved or evaluated again: whichever takes less time. */
+/** Whether the KV cache of a sequence is saved or evaluated again: whichever takes less time. An empty one has none. */
 export const swapMethod = (
   length: number,
   costs: { readonly prefill: number; readonly save: number; readonly load: number }
-): "save" | "drop" => (length * (costs.save + costs.load) < length * costs.prefill ? "save" : "drop")
+): "save" | "drop" => (length > 0 && costs.save + costs.load < costs.prefill ? "save" : "drop")

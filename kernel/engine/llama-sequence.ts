@@ -5,7 +5,9 @@
  * The last token of a sequence is always kept back, not yet evaluated: evaluating it is what gives the next token.
  * A turn is the run of decodes after a prefill or a rewind. While the sequence is resident it keeps one iterator
  * alive, so that the sampler's random numbers go on where they were, however long the sequence was left out of steps.
- * The grammar's state outlives the iterator: a sequence that was swapped out, or forked, goes on with it.
+ * The grammar's state outlives the iterator: a sequence that was swapped out, or forked, goes on with it. Its random
+ * numbers then start anew, from a seed made of the turn's own, of which fork it is and of how far it has come, and so
+ * are not those that it has drawn before.
  */
 import type {
   LlamaContextSequence,
@@ -14,7 +16,7 @@ import type {
   LlamaModel,
   SequenceEvaluateOptions
 } from "node-llama-cpp"
-import type { Decoded, Grammar, Sampling, Token } from "./engine.ts"
+import type { Costs, Decoded, Grammar, Sampling, Token } from "./engine.ts"
 import type { Snapshot, SnapshotStore } from "./snapshot.ts"
 
 /** A grammar parsed by llama.cpp. */
@@ -49,15 +51,18 @@ export interface Rows {
   readonly snapshots: SnapshotStore
   /** Bytes of the KV cache of so many tokens. */
   readonly bytes: (tokens: number) => number
+  /** Takes in what was done to so many tokens since a time of `performance.now()`. */
+  readonly measured: (what: keyof Costs, tokens: number, began: number) => void
 }
 
 export class LlamaSequence {
   readonly #rows: Rows
   readonly #tokens: Array<Token>
   #row: LlamaContextSequence | undefined
+  /** What was evaluated, all of it: while there is a row too, it is forgotten as soon as anything changes there. */
   #snapshot: Snapshot | undefined
   #turn: Turn | undefined
-  /** How often it was forked: copies of one turn must not draw the same random numbers. */
+  /** How often it was forked, and which of its parent's forks it is while it is in the turn that it was forked in. */
   #forks = 0
   #stream = 0
 
@@ -91,13 +96,13 @@ export class LlamaSequence {
   /** Takes a row, and puts the saved state into it. A file that cannot be read is only a loss of time. */
   async swapIn(row: LlamaContextSequence): Promise<void> {
     this.#row = row
-    try {
-      if (this.#snapshot !== undefined) await row.loadStateFromFile(this.#snapshot.path, { acceptRisk: true })
-    } catch {
-      await row.clearHistory()
-    } finally {
-      this.#forget()
-    }
+    const snapshot = this.#snapshot
+    if (snapshot === undefined) return
+    const began = performance.now()
+    const load = (path: string) => row.loadStateFromFile(path, { acceptRisk: true })
+    if (await this.#rows.snapshots.read(snapshot, load)) this.#rows.measured("load", snapshot.tokens, began)
+    this.#forget()
+    checkAlive(row)
   }
 
   /** Gives the row away, and keeps its state in a file if `save` and if there is room for one. */
@@ -117,7 +122,7 @@ export class LlamaSequence {
     copy.#snapshot = this.#snapshot && this.#rows.snapshots.hold(this.#snapshot)
     const turn = this.#turn
     if (turn === undefined) return copy
-    copy.#stream = this.#stream * 31 + ++this.#forks
+    copy.#stream = mixed(this.#stream, ++this.#forks)
     copy.#turn = {
       ...turn,
       iterator: undefined,
@@ -185,18 +190,14 @@ export class LlamaSequence {
 
   /** Sees to it that there is a file of all that was evaluated, if there is room for one. */
   async #save(): Promise<void> {
+    const row = this.#row!
     const tokens = this.#evaluated
-    if (this.#snapshot?.tokens === tokens) return
-    this.#forget()
-    const path = tokens === 0 ? undefined : this.#rows.snapshots.place(this.#rows.bytes(tokens))
-    if (path === undefined) return
-    const snapshot = this.#rows.snapshots.made(path, tokens)
-    try {
-      await this.#row!.saveStateToFile(path)
-      this.#snapshot = snapshot
-    } catch {
-      this.#rows.snapshots.release(snapshot)
-    }
+    if (tokens === 0 || this.#snapshot !== undefined) return
+    const began = performance.now()
+    const save = async (path: string) => (await row.saveStateToFile(path)).fileSize
+    this.#snapshot = await this.#rows.snapshots.write(tokens, this.#rows.bytes(tokens), save)
+    if (this.#snapshot !== undefined) this.#rows.measured("save", tokens, began)
+    checkAlive(row)
   }
 
   /** The state in the file is not, or no longer, what is wanted. */
@@ -218,10 +219,11 @@ export class LlamaSequence {
         : this.#rows.startGrammar(grammar.parsed)
     await this.#keepBackLast()
     const due = this.#tokens.slice(this.#evaluated)
-    const stream = goesOn ? this.#stream * 31 + this.#tokens.length : this.#stream
+    const first = !goesOn && this.#stream === 0
+    const seed = first ? sampling.seed : mixed(mixed(sampling.seed, this.#stream), this.#tokens.length)
     this.#turn = {
       iterator: this.#row!.evaluate(due as Tokens, {
-        ...samplerOf(sampling, stream),
+        ...samplerOf(sampling, seed),
         ...grammarOf(state),
         ...noShift
       }),
@@ -260,6 +262,11 @@ export class LlamaSequence {
   }
 }
 
+/** A state that cannot be saved or loaded costs time; an engine that has ended is an error. */
+const checkAlive = (row: LlamaContextSequence): void => {
+  if (row.disposed) throw new Error("it has ended")
+}
+
 /** The library brands its token numbers; they are the same numbers. */
 type Tokens = Parameters<LlamaContextSequence["evaluateWithoutGeneratingNewTokens"]>[0]
 
@@ -273,17 +280,25 @@ const noShift: Pick<SequenceEvaluateOptions, "contextShift"> = {
 }
 
 /** Absent limits are off: 0 most likely tokens means all of them, 1 the whole probability. */
-const samplerOf = (
-  { temperature, topK, topP, minP, seed }: Sampling,
-  stream: number
-): SequenceEvaluateOptions => ({
+const samplerOf = ({ temperature, topK, topP, minP }: Sampling, seed: number): SequenceEvaluateOptions => ({
   temperature,
   topK: topK ?? 0,
   topP: topP ?? 1,
   minP: minP ?? 0,
-  seed: (seed + Math.imul(stream, 0x9e3779b1)) >>> 0,
+  seed: (seed >>> 0) % anySeed,
   yieldEogToken: true
 })
+
+/** The one seed that llama.cpp takes for none, and replaces by one of its own (LLAMA_DEFAULT_SEED). */
+const anySeed = 0xffffffff
+
+/** A seed made of another and a number (the steps are those that end MurmurHash3, by A. Appleby). */
+const mixed = (seed: number, n: number): number => {
+  let h = seed ^ Math.imul(n, 0x9e3779b1)
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return (h ^ (h >>> 16)) >>> 0
+}
 
 const grammarOf = (state: LlamaGrammarEvaluationState | undefined): SequenceEvaluateOptions =>
   state === undefined ? {} : { grammarEvaluationState: state }

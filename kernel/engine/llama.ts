@@ -128,13 +128,16 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
   /** Everything that touches the context takes turns: its own lock starves those who wait. */
   const turns = yield* Semaphore.make(1)
   const open = new Map<Sequence, LlamaSequence>()
+  const costs = new Averages()
   const rows: Rows = {
     model,
     startGrammar: (grammar) => new library.LlamaGrammarEvaluationState({ model, grammar }),
     snapshots: yield* snapshotStore(),
-    bytes: file.cacheBytes
+    bytes: file.cacheBytes,
+    measured: (what, tokens, began) => costs.note(what, tokens, began)
   }
-  const costs = new Averages()
+  // What is under way when the engine ends still needs the context and the files.
+  yield* Effect.addFinalizer(() => turns.withPermit(Effect.void))
 
   const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, EngineError> =>
     turns.withPermit(
@@ -163,7 +166,7 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
       if (work._tag === "Restore") continue
       if (row.missing > 0)
         return failure(`${row.missing} tokens of a sequence are missing`, "Restore them first.")
-      const added = work._tag === "Prefill" ? work.tokens.length : 1
+      const added = readBy(work)
       if (row.length + added > contextSize) {
         return failure(
           `the context is full: ${row.length} tokens and ${added} more do not fit into ${contextSize}`,
@@ -193,14 +196,15 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
     attempt(async () => {
       const refused = refusal(batch)
       if (refused !== undefined) throw refused
+      const read = batch.reduce((n, work) => n + readBy(work), 0)
       const began = performance.now()
       const results = await Promise.allSettled(batch.map(run))
-      const read = batch.reduce((n, work) => n + readBy(work), 0)
-      if (batch.every((work) => work._tag !== "Decode")) costs.note("prefill", read, began)
-      return results.map((result) => {
+      const ended = results.map((result) => {
         if (result.status === "rejected") throw result.reason
         return result.value
       })
+      if (batch.every((work) => work._tag !== "Decode")) costs.note("prefill", read, began)
+      return ended
     })
 
   const find = (sequence: Sequence): LlamaSequence => {
@@ -238,14 +242,7 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
     return sequence
   }
 
-  const fork = (sequence: Sequence) =>
-    attempt(async () => {
-      const row = find(sequence)
-      const began = performance.now()
-      const copy = await row.fork()
-      if (row.resident) costs.note("save", row.length, began)
-      return show(copy)
-    })
+  const fork = (sequence: Sequence) => attempt(async () => show(await find(sequence).fork()))
 
   const swapIn = (sequence: Sequence) =>
     attempt(async () => {
@@ -257,19 +254,14 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
           "Swap another sequence out, or load the model with more sequences."
         )
       }
-      const missing = row.length - 1 - row.missing
-      const began = performance.now()
       await row.swapIn(context.getSequence())
-      costs.note("load", missing, began)
     })
 
   const swapOut = (sequence: Sequence, how: "save" | "drop") =>
     attempt(async () => {
       const row = find(sequence)
       if (!row.resident) throw failure("a sequence without a row was swapped out", "Swap it in first.")
-      const began = performance.now()
       await row.swapOut(how === "save")
-      if (how === "save") costs.note("save", row.length, began)
     })
 
   const giveBack = (sequence: Sequence): Effect.Effect<void> =>
@@ -316,19 +308,24 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
 const closed = failure("a sequence was used after it was given back", "Take a new sequence.")
 
 /** Tokens that an item reads. */
-const readBy = (work: Work): number =>
-  work._tag === "Prefill" ? work.tokens.length : work._tag === "Restore" ? work.count : 0
+const readBy = (work: Work): number => {
+  if (work._tag === "Decode") return 1
+  return work._tag === "Prefill" ? work.tokens.length : Math.min(work.count, work.sequence.missing)
+}
 
 /** What things cost, in ms a token: averages in which the latest measurement counts a quarter. */
 class Averages {
   /** Guesses, until something was measured. */
   now: Costs = { prefill: 1, save: 0.02, load: 0.01 }
+  readonly #measured = new Set<keyof Costs>()
 
   /** Few tokens say little: most of their time is overhead. */
   note(what: keyof Costs, tokens: number, began: number): void {
     if (tokens < 16) return
     const cost = (performance.now() - began) / tokens
-    this.now = { ...this.now, [what]: 0.75 * this.now[what] + 0.25 * cost }
+    const before = this.#measured.has(what) ? this.now[what] : cost
+    this.#measured.add(what)
+    this.now = { ...this.now, [what]: 0.75 * before + 0.25 * cost }
   }
 }
 

@@ -4,15 +4,16 @@
  * Files are on a memory file system while it has room, else on disk. After a kill -9 they stay; the next engine that
  * starts removes what was left by processes that are no more.
  */
-import { mkdtempSync, readdirSync, rmSync, statfsSync } from "node:fs"
+import { lstatSync, mkdtempSync, readdirSync, rmSync, statfsSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, type Scope } from "effect"
 
-/** A state file and how many tokens it covers. Held by one or more sequences. */
+/** A state file, how many tokens it covers, and its size. Held by one or more sequences. */
 export interface Snapshot {
   readonly path: string
   readonly tokens: number
+  readonly bytes: number
   holders: number
 }
 
@@ -20,6 +21,8 @@ const memory = "/dev/shm"
 const tag = "noos-kv-"
 /** A file of n bytes is put only where so many times n are free. */
 const spare = 4
+/** What statfs(2) calls a file system in memory. */
+const tmpfs = 0x01021994
 
 const living = (pid: number): boolean => {
   try {
@@ -30,16 +33,23 @@ const living = (pid: number): boolean => {
   }
 }
 
-/** Removes what dead engines have left in a folder. */
-const sweep = (folder: string): void => {
-  for (const name of readdirSync(folder)) {
+/**
+ * Removes what dead engines of the same user have left in a folder. Others' is theirs; and whoever can write below a
+ * folder could lead its removal elsewhere.
+ */
+const sweep = (parent: string): void => {
+  for (const name of readdirSync(parent)) {
     const pid = name.startsWith(tag) ? Number.parseInt(name.slice(tag.length), 10) : Number.NaN
     if (!(pid > 0) || living(pid)) continue
-    rmSync(join(folder, name), { recursive: true, force: true })
+    const folder = join(parent, name)
+    try {
+      if (lstatSync(folder).uid === (process.getuid?.() ?? 0))
+        rmSync(folder, { recursive: true, force: true })
+    } catch {}
   }
 }
 
-/** A folder of this engine's own below the first one, if that can be written. */
+/** A folder of this engine's own below the given one, if that can be written. */
 const open = (parent: string): string | undefined => {
   try {
     sweep(parent)
@@ -49,11 +59,31 @@ const open = (parent: string): string | undefined => {
   }
 }
 
+/** Bytes that can be written there. A memory file system promises more than there is once programs have taken it. */
+const free = (folder: string): number => {
+  try {
+    const { bavail, bsize, type } = statfsSync(folder)
+    return type === tmpfs ? Math.min(bavail * bsize, process.availableMemory()) : bavail * bsize
+  } catch {
+    return 0
+  }
+}
+
+const size = (path: string): number | undefined => statSync(path, { throwIfNoEntry: false })?.size
+
 export interface SnapshotStore {
-  /** Where to write a state of about so many bytes; undefined when there is room nowhere. */
-  readonly place: (bytes: number) => string | undefined
-  /** The snapshot of a file that has been written, held once. */
-  readonly made: (path: string, tokens: number) => Snapshot
+  /**
+   * The state of so many tokens in a file, held once; undefined when there is no room for about so many bytes, or the
+   * file could not be written. `save` gives the bytes that it wrote: it may not notice that the last of them found no
+   * room.
+   */
+  readonly write: (
+    tokens: number,
+    bytes: number,
+    save: (path: string) => Promise<number>
+  ) => Promise<Snapshot | undefined>
+  /** Whether the file could be read. It is given to `load` only when it is whole: llama.cpp may abort on half a file. */
+  readonly read: (snapshot: Snapshot, load: (path: string) => Promise<void>) => Promise<boolean>
   readonly hold: (snapshot: Snapshot) => Snapshot
   readonly release: (snapshot: Snapshot | undefined) => void
 }
@@ -73,14 +103,26 @@ export const snapshotStore = (
     (own) => {
       let count = 0
       return {
-        place: (bytes) => {
-          const roomy = own.find((folder) => {
-            const { bavail, bsize } = statfsSync(folder)
-            return bavail * bsize > bytes * spare
-          })
-          return roomy === undefined ? undefined : join(roomy, `${++count}`)
+        write: async (tokens, expected, save) => {
+          const roomy = own.find((folder) => free(folder) > expected * spare)
+          if (roomy === undefined) return undefined
+          const path = join(roomy, `${++count}`)
+          try {
+            const bytes = await save(path)
+            if (size(path) === bytes) return { path, tokens, bytes, holders: 1 }
+          } catch {}
+          rmSync(path, { force: true })
+          return undefined
         },
-        made: (path, tokens) => ({ path, tokens, holders: 1 }),
+        read: async ({ path, bytes }, load) => {
+          try {
+            if (size(path) !== bytes) return false
+            await load(path)
+            return true
+          } catch {
+            return false
+          }
+        },
         hold: (snapshot) => {
           snapshot.holders++
           return snapshot

@@ -6,17 +6,12 @@ import { Ajv2020 } from "ajv/dist/2020.js"
 import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { afterAll } from "vitest"
 import { chatml } from "../../../kernel/engine/chat-template.ts"
-import {
-  type Decoded,
-  Engine,
-  type Grammar,
-  type Sampling,
-  type Sequence
-} from "../../../kernel/engine/engine.ts"
+import { Engine } from "../../../kernel/engine/engine.ts"
 import { callGrammar } from "../../../kernel/engine/gbnf.ts"
 import { LlamaEngine } from "../../../kernel/engine/llama.ts"
 import { message, openTurn } from "../../../kernel/prompt.ts"
 import { writeRandomModel } from "../../fixtures/random-gguf.ts"
+import { decode, greedy, prefill, taken, texts, tokens, warm } from "./steps.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "noos-llama-"))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -55,38 +50,6 @@ const isCall = new Ajv2020().compile({
     additionalProperties: false
   }))
 })
-
-const greedy: Sampling = { temperature: 0, seed: 0 }
-const warm = (seed: number): Sampling => ({ temperature: 1, seed })
-
-/** A new sequence with a row of its own. */
-const taken = Effect.gen(function* () {
-  const engine = yield* Engine
-  const sequence = yield* engine.sequence
-  yield* engine.swapIn(sequence)
-  return sequence
-})
-
-const prefill = (sequence: Sequence, text: string) =>
-  Effect.gen(function* () {
-    const engine = yield* Engine
-    yield* engine.step([{ _tag: "Prefill", sequence, tokens: engine.tokenize(text) }])
-  })
-
-/** The next `count` tokens of one sequence, fewer when its turn ends. */
-const decode = (sequence: Sequence, sampling: Sampling, count: number, grammar?: Grammar) =>
-  Effect.gen(function* () {
-    const engine = yield* Engine
-    const out: Array<Decoded> = []
-    while (out.length < count && out.at(-1)?.done !== true) {
-      const work = { _tag: "Decode", sequence, sampling, ...(grammar && { grammar }) } as const
-      out.push((yield* engine.step([work]))[0]!)
-    }
-    return out
-  })
-
-const tokens = (decoded: ReadonlyArray<Decoded>) => decoded.map((d) => d.token)
-const texts = (decoded: ReadonlyArray<Decoded>) => decoded.map((d) => d.text).join("")
 
 layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
   "the engine of a model file",
@@ -170,6 +133,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 4, contextSize: 512 }))(
         const first = yield* once(7)
         expect(yield* once(7)).toEqual(first)
         expect(yield* once(8)).not.toEqual(first)
+        expect(yield* once(-1)).toEqual(yield* once(-1))
       })
     )
 
