@@ -12,7 +12,7 @@ import type { AnyTool } from "./kernel/tool.ts"
 import { builtins } from "./tools/index.ts"
 
 export { defineAgent, fast } from "./agents/programs.ts"
-export { runTask, type TaskOptions } from "./agents/task.ts"
+export { runTask, runTasks, type Task, type TaskOptions } from "./agents/task.ts"
 export { embeddedModel, kernelLayer } from "./cli/environment.ts"
 export type { Budget } from "./kernel/budget.ts"
 export { processCalls } from "./kernel/calls.ts"

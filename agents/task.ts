@@ -1,26 +1,23 @@
-/** One task from its words to its end: a run in the journal, a workspace, a process. Shared by command line and library. */
+/** Tasks from their words to their ends: for each a run in the journal and a process. Shared by command line and library. */
 import { resolve } from "node:path"
-import { Cause, Effect } from "effect"
+import { Effect } from "effect"
 import { Engine } from "../kernel/engine/engine.ts"
 import { Journal } from "../kernel/journal.ts"
 import { Kernel, type Spawn } from "../kernel/kernel.ts"
 import { Sandbox } from "../sandbox/sandbox.ts"
 
-export interface TaskOptions extends Omit<Spawn, "run" | "workspace"> {
-  /** The folder to work in. */
-  readonly folder: string
+export interface Task extends Omit<Spawn, "run"> {
+  /** Told the journal's run before anything of its process is told. */
+  readonly begun?: (run: number) => void
 }
 
-/** Runs a task. Interrupting it stops the process and leaves a run that says so. */
-export const runTask = Effect.fn("runTask")(function* ({ folder, ...options }: TaskOptions) {
+/** Opens the journal's run of a task and starts its process. */
+const begin = Effect.fnUntraced(function* ({ begun, ...options }: Task) {
   const engine = yield* Engine
   const journal = yield* Journal
-  const kernel = yield* Kernel
-  const root = resolve(folder)
-  const workspace = yield* (yield* Sandbox).open(root)
   const run = yield* journal.beginRun({
     task: options.task,
-    workspace: root,
+    workspace: options.workspace.root,
     model: engine.model.path,
     options: {
       program: options.program,
@@ -28,19 +25,60 @@ export const runTask = Effect.fn("runTask")(function* ({ folder, ...options }: T
       contextSize: engine.contextSize
     }
   })
-  // From the moment that it exists, somebody waits for the process and stops it when interrupted.
-  const attempt = Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function* () {
-      const pid = yield* kernel.spawn({ ...options, run, workspace })
-      const stop = Effect.andThen(kernel.kill(pid, "INT"), kernel.wait(pid))
-      return yield* restore(kernel.wait(pid)).pipe(Effect.onInterrupt(() => Effect.ignore(stop)))
-    })
-  )
-  const exit = yield* attempt.pipe(
-    Effect.onError((cause) =>
-      Effect.ignore(journal.endRun(run, Cause.hasInterruptsOnly(cause) ? "interrupted" : "failed"))
+  begun?.(run)
+  const pid = yield* (yield* Kernel)
+    .spawn({ ...options, run })
+    .pipe(Effect.onError(() => Effect.ignore(journal.endRun(run, "failed"))))
+  return { run, pid }
+})
+
+/**
+ * Runs tasks side by side and gives their ends, in their order. One that fails does not stop the others. Interrupting it
+ * stops all processes and leaves runs that say so.
+ */
+export const runTasks = Effect.fn("runTasks")(function* (tasks: ReadonlyArray<Task>) {
+  const journal = yield* Journal
+  const kernel = yield* Kernel
+  type Begun = { readonly run: number; readonly pid: number }
+  const live = new Set<Begun>()
+
+  const finish = (begun: Begun) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        const exit = yield* restore(kernel.wait(begun.pid))
+        live.delete(begun)
+        yield* journal.endRun(begun.run, exit.status)
+        return exit
+      })
     )
-  )
-  yield* journal.endRun(run, exit.status)
-  return exit
+  const abandon = (begun: Begun) =>
+    Effect.ignore(kernel.kill(begun.pid, "INT")).pipe(
+      Effect.andThen(finish(begun)),
+      Effect.catch(() => journal.endRun(begun.run, "failed")),
+      Effect.ignore
+    )
+  yield* Effect.addFinalizer(() => Effect.forEach(live, abandon, { concurrency: "unbounded", discard: true }))
+
+  const all: Array<Begun> = []
+  for (const task of tasks) {
+    // From the moment that it exists, somebody waits for the process and stops it when interrupted.
+    const birth = Effect.map(begin(task), (begun) => {
+      live.add(begun)
+      all.push(begun)
+    })
+    yield* Effect.uninterruptible(birth)
+  }
+  return yield* Effect.forEach(all, finish, { concurrency: "unbounded" })
+}, Effect.scoped)
+
+export interface TaskOptions extends Omit<Task, "workspace"> {
+  /** The folder to work in. */
+  readonly folder: string
+}
+
+/** Runs one task in a folder. Interrupting it stops the process and leaves a run that says so. */
+export const runTask = Effect.fn("runTask")(function* ({ folder, ...options }: TaskOptions) {
+  const workspace = yield* (yield* Sandbox).open(resolve(folder))
+  const [exit] = yield* runTasks([{ ...options, workspace }])
+  return exit!
 }, Effect.scoped)

@@ -4,6 +4,7 @@
  */
 import { parseArgs } from "node:util"
 import { nano } from "./nano.ts"
+import { scheduler } from "./scheduler.ts"
 
 /** One figure. `ratio` is ours over the baseline, in the direction in which more is better. */
 export interface Metric {
@@ -15,7 +16,7 @@ export interface Metric {
   readonly ratio?: number
 }
 
-const benches: Record<string, (emit: (metric: Metric) => void) => Promise<void>> = { nano }
+const benches: Record<string, (emit: (metric: Metric) => void) => Promise<void>> = { nano, scheduler }
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

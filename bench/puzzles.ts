@@ -19,6 +19,7 @@ import {
 const answer = Effect.fnUntraced(function* (question: string) {
   const engine = yield* Engine
   const sequence = yield* engine.sequence
+  yield* engine.swapIn(sequence)
   const tokens = [...engine.bos, ...message(engine, "user", question), ...openTurn(engine)]
   yield* engine.step([{ _tag: "Prefill", sequence, tokens }])
   let text = ""

@@ -1,5 +1,5 @@
 /** What every command shares: where noos keeps its files, and the layers that a kernel stands on. */
-import { realpathSync } from "node:fs"
+import { existsSync, realpathSync } from "node:fs"
 import { homedir } from "node:os"
 import { dirname, join, resolve, sep } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -44,13 +44,18 @@ const sandbox = Layer.effect(
   })
 ).pipe(Layer.provide(Bubblewrap.layer))
 
-const journal = Layer.suspend(() => Journal.layer(join(home(), "journal.db")))
+const journalFile = (): string => join(home(), "journal.db")
+
+export const journalLayer = Layer.suspend(() => Journal.layer(journalFile()))
+
+/** Whether there is a journal: reading one would make it. */
+export const hasJournal = (): boolean => existsSync(journalFile())
 
 /** Enough for single calls: no model is loaded. */
-export const callLayer = Layer.mergeAll(Syscalls.layer, sandbox).pipe(Layer.provideMerge(journal))
+export const callLayer = Layer.mergeAll(Syscalls.layer, sandbox).pipe(Layer.provideMerge(journalLayer))
 
-/** A whole kernel on one model file. Engine and sandbox start side by side. */
-export const kernelLayer = (modelPath: string) =>
+/** A whole kernel on one model file, with rows for so many processes at a time. Engine and sandbox start side by side. */
+export const kernelLayer = (modelPath: string, rows = 1) =>
   Kernel.layer.pipe(
-    Layer.provideMerge(Layer.mergeAll(callLayer, LlamaEngine.layer({ modelPath, sequences: 1 })))
+    Layer.provideMerge(Layer.mergeAll(callLayer, LlamaEngine.layer({ modelPath, sequences: rows })))
   )

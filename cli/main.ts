@@ -1,8 +1,13 @@
 /** The command line: `noos …`. Each command is a file beside this one. */
 import { readFileSync } from "node:fs"
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Cause, Effect, Exit, Option } from "effect"
+// Each by its own name: the package as a whole takes a quarter of a second to load.
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Cause, Effect, Exit, Option, References } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
+import { batch } from "./batch.ts"
+import { kill, killArguments } from "./kill.ts"
+import { ps } from "./ps.ts"
 import { run } from "./run.ts"
 import { code, Stop } from "./stop.ts"
 import { tool } from "./tool.ts"
@@ -13,7 +18,7 @@ const { version } = JSON.parse(readFileSync(new URL("../package.json", import.me
 
 const noos = Command.make("noos").pipe(
   Command.withDescription("The operating system for language models"),
-  Command.withSubcommands([run, tool])
+  Command.withSubcommands([run, batch, ps, kill, tool])
 )
 
 const complain = (what: string, todo: string) => process.stderr.write(`noos: ${what}\nnoos: ${todo}\n`)
@@ -64,7 +69,9 @@ const codeOf = (exit: Exit.Exit<unknown, unknown>): number => {
   return code.failed
 }
 
-Command.run(noos, { version }).pipe(
+Command.runWith(noos, { version })(killArguments(process.argv.slice(2))).pipe(
   Effect.provide([NodeServices.layer, presenter]),
+  // What is logged is no answer.
+  Effect.provideService(References.LogToStderr, true),
   NodeRuntime.runMain({ disableErrorReporting: true, teardown: (exit, onExit) => onExit(codeOf(exit)) })
 )

@@ -3,20 +3,41 @@
  * with a live last line when stderr is a terminal.
  */
 import type { KernelEvent } from "../kernel/event.ts"
+import type { State } from "../kernel/journal.ts"
 
 type Report = (event: KernelEvent) => void
 
-/** One JSON object a line: progress, calls, start and exit. The rest is for people and for traces. */
-export const jsonReport: Report = (event) => {
-  if (event.type === "start" || event.type === "progress" || event.type === "syscall") return write(event)
-  if (event.type !== "exit") return
-  const { type, pid, status, answer, usage, reason } = event
-  write({ type, pid, status: status === "interrupted" ? "killed" : status, answer, usage, reason })
+/** What a script is told of a task besides what the kernel knows: its line in the file, and its id if it has one. */
+export interface Label {
+  readonly line: number
+  readonly task_id?: string
 }
-const write = (value: object) => process.stdout.write(`${JSON.stringify(value)}\n`)
+
+/** One JSON object a line: progress, calls, start and exit. The rest is for people and for traces. Labels are by run. */
+export const jsonReport = (labels: ReadonlyMap<number, Label>): Report => {
+  const label = new Map<number, Label | undefined>()
+  return (event) => {
+    switch (event.type) {
+      case "start":
+        // The children of a task's process belong to its run, but are not the task.
+        if (event.parent === undefined) label.set(event.pid, labels.get(event.run))
+        return write({ ...event, ...label.get(event.pid) })
+      case "progress":
+      case "syscall":
+        return write(event)
+      case "exit": {
+        const { answer, pid, reason, status, type, usage } = event
+        const told = status === "interrupted" ? "killed" : status
+        write({ type, pid, status: told, answer, usage, reason, ...label.get(pid) })
+        label.delete(pid)
+      }
+    }
+  }
+}
+const write = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`)
 
 /** At most `width` characters of one line. */
-const oneLine = (text: string, width: number): string => {
+export const oneLine = (text: string, width: number): string => {
   const line = text.replace(/\s*\n\s*/g, " ⏎ ").replace(/[\x00-\x1f\x7f-\x9f]/g, "")
   return line.length <= width ? line : `${line.slice(0, width - 1)}…`
 }
@@ -26,34 +47,81 @@ const argsText = (args: unknown): string => {
   return values.map((v) => (typeof v === "string" ? v : JSON.stringify(v))).join("  ")
 }
 
-/** Lines for a person. `head` says what is running where. */
-export const personReport = (head: () => string): Report => {
+/** A process that is being shown. */
+interface Shown {
+  readonly began: number
+  state: State
+}
+
+/**
+ * Lines for a person. `head` says what is running where. Of several tasks each line says whose it is, and so do those of a
+ * process's children.
+ */
+export const personReport = (head: () => string, tasks: number): Report => {
   const live = process.stderr.isTTY === true
-  const width = () => process.stderr.columns ?? 100
-  let began = Date.now()
+  const width = () => process.stderr.columns || 100
+  const running = new Map<number, Shown>()
+  /** How many ended how. */
+  const ended = new Map<string, number>()
+  /** When the first one started. */
+  let began = 0
+  /** Tasks that have a process, or had one. */
+  let started = 0
+  /** The one process of a single task; its lines need no name. */
+  let only = 0
   let tokens = 0
   let doing = ""
   let drawn = 0
-  const seconds = () => `${((Date.now() - began) / 1000).toFixed(1)} s`
+  const seconds = (since: number) => `${((Date.now() - since) / 1000).toFixed(1)} s`
   const clear = live ? "\r\x1b[2K" : ""
-  const line = (text: string) => process.stderr.write(`${clear}${text}\n`)
+  const line = (pid: number, text: string) => {
+    const name = pid === only ? "" : `${pid}: `
+    process.stderr.write(`${clear}${name}${text}\n`)
+  }
+  const ends = () => [...ended].map(([status, n]) => `${n} ${status}`)
+  /** What all of them do, or the only one. */
+  const summary = () => {
+    if (running.size === 1 && running.has(only)) return doing
+    const states = [...running.values()].map((p) => p.state)
+    const count = (state: State, what: string) => {
+      const n = states.filter((s) => s === state).length
+      return n === 0 ? [] : [`${n} ${what}`]
+    }
+    return [
+      ...count("running", "running"),
+      ...count("ready", "waiting"),
+      ...count("blocked", "in a call"),
+      ...count("stopped", "stopped"),
+      ...ends()
+    ].join(", ")
+  }
   const draw = () => {
     if (!live || Date.now() - drawn < 50) return
     drawn = Date.now()
-    process.stderr.write(`${clear}${oneLine(`  … ${doing} · ${tokens} tokens · ${seconds()}`, width() - 1)}`)
+    const text = `  … ${summary()} · ${tokens} tokens · ${seconds(began)}`
+    process.stderr.write(`${clear}${oneLine(text, width() - 1)}`)
   }
   return (event) => {
     switch (event.type) {
-      case "start":
-        began = Date.now()
+      case "start": {
+        const first = began === 0
+        if (first) began = Date.now()
+        if (event.parent === undefined) started++
+        running.set(event.pid, { began: Date.now(), state: "ready" })
         doing = "reading the task"
-        line(`${head()} · pid ${event.pid}`)
-        return
+        if (tasks === 1 && first) {
+          only = event.pid
+          return line(only, `${head()} · pid ${only}`)
+        }
+        if (first) process.stderr.write(`${head()}\n`)
+        return line(event.pid, oneLine(event.task, width() - 12))
+      }
       case "token":
         tokens++
         doing = "writing a call"
         return draw()
       case "state":
+        running.get(event.pid)!.state = event.state
         doing = event.state === "blocked" ? `running ${event.why}` : doing
         return draw()
       case "progress":
@@ -63,13 +131,17 @@ export const personReport = (head: () => string): Report => {
         if (event.tool === "exit" && event.ok) return
         const came = event.ok ? resultSummary(event.result) : `✗ ${event.error?.message}`
         const call = `  ${event.tool.padEnd(9)} ${oneLine(argsText(event.args), Math.floor(width() * 0.5))}`
-        return void line(`${call}  → ${oneLine(came, Math.floor(width() * 0.3))}  (${event.ms} ms)`)
+        return line(event.pid, `${call}  → ${oneLine(came, Math.floor(width() * 0.3))}  (${event.ms} ms)`)
       }
       case "exit": {
-        const u = event.usage
+        const { pid, reason, status, usage: u } = event
         const used = `${u.syscalls} syscalls, ${u.prefillTokens} tokens read, ${u.cachedTokens} cached, ${u.generatedTokens} written`
-        const why = event.status === "ok" ? "done" : `${event.status} (${event.reason})`
-        return void line(`${why} in ${seconds()}: ${used}`)
+        const why = status === "ok" ? "done" : `${status} (${reason})`
+        line(pid, `${why} in ${seconds(running.get(pid)!.began)}: ${used}`)
+        running.delete(pid)
+        ended.set(status, (ended.get(status) ?? 0) + 1)
+        if (tasks === 1 || running.size > 0 || started < tasks) return
+        process.stderr.write(`${clear}all done in ${seconds(began)}: ${ends().join(", ")}\n`)
       }
     }
   }

@@ -2,7 +2,7 @@
 import { resolve } from "node:path"
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { exit } from "../kernel/calls.ts"
+import { exit, processCalls } from "../kernel/calls.ts"
 import { Journal } from "../kernel/journal.ts"
 import { toolLine } from "../kernel/prompt.ts"
 import { type Outcome, refusal, Syscalls } from "../kernel/syscall.ts"
@@ -10,13 +10,12 @@ import { badInput, type ToolError } from "../kernel/tool.ts"
 import { Sandbox } from "../sandbox/sandbox.ts"
 import { builtins } from "../tools/index.ts"
 import { callLayer } from "./environment.ts"
+import { jsonFlag } from "./flags.ts"
 import { code, codeOfCall, Stop } from "./stop.ts"
 
-const tools = [...builtins, exit]
+const tools = [...builtins, ...processCalls, exit]
 
-const json = Flag.Boolean("json").pipe(Flag.withDefault(false), Flag.withDescription("JSON on stdout"))
-
-const list = Command.make("list", { json }, ({ json }) =>
+const list = Command.make("list", { json: jsonFlag }, ({ json }) =>
   Effect.sync(() => {
     for (const tool of tools) {
       const { name, description, input, effect } = tool
@@ -100,7 +99,7 @@ const call = Command.make(
       Flag.withDefault(false),
       Flag.withDescription("Approve a call that reaches outside the workspace")
     ),
-    json
+    json: jsonFlag
   },
   Effect.fn("noos.tool.call")(function* (flags) {
     const { pid, args, outcome } = yield* callTool(

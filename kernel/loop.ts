@@ -249,11 +249,12 @@ export const makeLoop = Effect.fnUntraced(function* (selfOf: (p: Process) => Sel
     const decoded = yield* engine.step(batch.map((item) => item.work))
     const items = batch.map(({ process, tokens, work }) => ({ pid: process.pid, does: work._tag, tokens }))
     observe({ type: "step", at, ms: performance.now() - at, items })
-    clock = scheduler.advance(clock, batch)
+    const served = scheduler.serve(policy, clock, batch)
+    clock = served.clock
     for (const [i, { process: p, tokens, work }] of batch.entries()) {
       // Its parent's end, earlier in this batch, was its own.
       if (!alive(p)) continue
-      p.share = policy.charge(p, tokens, clock)
+      p.share = served.shares[i]!
       if (work._tag === "Decode") {
         if (advance(p, decoded[i]!)) yield* trap(p)
       } else if (work._tag === "Restore") {

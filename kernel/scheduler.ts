@@ -24,11 +24,11 @@ export interface Share {
   readonly boosted: number
 }
 
-/** Where everybody is together. No part of it ever goes back. */
+/** Where everybody is together. */
 export interface Clock {
-  /** Tokens served since the kernel started. A step that only restores counts as one. */
+  /** Tokens served since the kernel started. Where a process had but its KV cache restored, that counts as one. */
   readonly served: number
-  /** How far virtual time has come: on average over those in service, each as its weight counts. */
+  /** Virtual time: what a process of weight 1 would have been served, were all served at once, each by its weight. */
   readonly virtual: number
   /** The virtual time at which the latest slice in service began. */
   readonly begun: number
@@ -81,7 +81,7 @@ export const rr: Policy = {
 
 const levels = 4
 /** After so many tokens everybody starts again at the highest level, so that nobody starves at the lowest. */
-const boostEvery = 4096
+export const boostEvery = 4096
 
 const allotment = (level: number): number => quantum * 2 ** level
 const boostOf = (clock: Clock): number => Math.floor(clock.served / boostEvery)
@@ -120,26 +120,27 @@ export const mlfq: Policy = {
 const span = (priority: number): number => quantum / weight(priority)
 
 /**
- * Weighted fair queueing over tokens: the earliest virtual deadline goes first. (Stoica and Abdel-Wahab, Earliest
- * eligible virtual deadline first, 1995; virtual time as in Goyal et al., Start-time fair queueing, SIGCOMM 1996.)
+ * Weighted fair queueing over tokens: the earliest virtual deadline goes first. (Parekh and Gallager, A generalized
+ * processor sharing approach to flow control, 1993; Stoica and Abdel-Wahab, Earliest eligible virtual deadline first,
+ * 1995.)
  *
  * - A token costs a process 1/weight of virtual time, so that over time tokens are shared as the weights are.
  * - A slice is due a quantum/weight after it began. What there is to read first costs as much as anything, but does not
- *   put the deadline off: it is paid for by the next one.
- * - Who comes is charged as if it had been there, and due as if it had come when the latest slice began: one of
- *   higher priority takes a row at once, yet a stream of them cannot stop the clock.
- * - Who comes back before its slice is due goes on with it, so that short calls cost nobody its turn.
+ *   put the deadline off: it is paid for by waiting for the next one.
+ * - Who comes has had what everybody should have had by now, but is due as if it had come when the latest slice began.
+ *   So one of higher priority takes a row at once, and yet the next of many such is due later than the one before.
+ * - Who comes back before its slice was due goes on with it: short calls cost nobody its turn.
  * - Who waits keeps its deadline while the others' move on, and so comes first in the end: that is its aging.
- * - Nobody saves up: who gets less than its weight because it has a row all the time, and no process can use two, is
- *   not owed the rest. At most a slice is.
+ * - Nobody can use more than one row, and so one of great weight gets less than its weight. It is not owed the rest: at
+ *   most a slice can be saved up.
  */
 export const fair: Policy = {
   name: "fair",
   order: (a, b) => a.share.due - b.share.due || a.pid - b.pid,
   join: ({ priority }, before, need, clock) => {
-    const unfinished = before.virtual < before.due && clock.begun <= before.due
-    if (unfinished) return { ...before, slice: need + Math.min(before.slice, quantum) }
-    const virtual = Math.max(before.virtual, clock.virtual)
+    if (before.virtual < before.due && clock.begun <= before.due)
+      return { ...before, slice: need + Math.min(before.slice, quantum) }
+    const virtual = Math.max(before.virtual, clock.virtual, clock.begun - span(priority))
     const due = Math.max(before.virtual, clock.begun) + span(priority)
     return { ...before, virtual, begun: virtual, due, slice: need + quantum }
   },
@@ -151,37 +152,61 @@ export const fair: Policy = {
   }
 }
 
-/** The clock after a step that served these processes, and before they are charged for it. */
-export const advance = (
-  clock: Clock,
-  batch: ReadonlyArray<{ readonly process: Candidate; readonly tokens: number }>
-): Clock => {
-  let served = 0
-  let begun = clock.begun
-  let virtual = 0
-  let weights = 0
-  for (const { process, tokens } of batch) {
-    const { priority, share } = process
-    const w = weight(priority)
-    served += tokens
-    begun = Math.max(begun, share.begun)
-    // Past the end of a slice there is only what was read before it.
-    virtual += w * Math.min(share.virtual + tokens / w, share.begun + span(priority))
-    weights += w
-  }
+interface Served {
+  readonly process: Candidate
+  readonly tokens: number
+}
+
+/** What restores a KV cache costs its process nothing, but takes its time. */
+const engaged = (tokens: number): number => Math.max(1, tokens)
+
+/** The clock after a step that served these. Virtual time passes the slower the more want to be served. */
+const advance = (clock: Clock, batch: ReadonlyArray<Served>, line: ReadonlyArray<Candidate>): Clock => {
+  const shares = batch.map((item) => item.process.share)
+  const served = clock.served + sum(batch, ({ tokens }) => engaged(tokens))
+  const passed = (served - clock.served) / sum(line, ({ priority }) => weight(priority))
+  // Reading runs ahead of deadlines, but those who come shall not have to wait until all others have read as much.
+  const last = Math.max(...shares.map((share) => share.due))
   return {
-    served: clock.served + Math.max(served, 1),
-    virtual: Math.max(clock.virtual, virtual / weights),
-    begun
+    served,
+    virtual: Math.max(clock.virtual, Math.min(clock.virtual + passed, last)),
+    begun: Math.max(...shares.map((share) => share.begun))
   }
+}
+
+const sum = <A>(items: ReadonlyArray<A>, of: (item: A) => number): number =>
+  items.reduce((total, item) => total + of(item), 0)
+
+/**
+ * The clock, and the shares of those that a step served, after it; `line` are all that could have been. They are charged
+ * in the order of the batch, each a little later than the one before it: those whose slices end together join the end of
+ * the line in that order, and not the same one first for ever.
+ */
+export const serve = (
+  policy: Policy,
+  clock: Clock,
+  batch: ReadonlyArray<Served>,
+  line: ReadonlyArray<Candidate> = batch.map((item) => item.process)
+): { readonly clock: Clock; readonly shares: ReadonlyArray<Share> } => {
+  const after = advance(clock, batch, line)
+  let { served } = clock
+  const shares = batch.map(({ process, tokens }) => {
+    served += engaged(tokens)
+    return policy.charge(process, tokens, { ...after, served })
+  })
+  return { clock: after, shares }
 }
 
 /** Whether it has anything for the engine to do. One without a sequence still waits for its program to be loaded. */
 export const runnable = (p: Process): boolean =>
   (p.state === "ready" || p.state === "running") && p.sequence !== undefined
 
-/** Who runs in the next step, in the policy's order; who must give its row away for that, and who must get one. */
+/**
+ * All that can run, in the policy's order, and the first of them, who do in the next step; who must give its row away for
+ * that, and who must get one.
+ */
 export interface Dispatch {
+  readonly line: ReadonlyArray<Process>
   readonly run: ReadonlyArray<Process>
   readonly out: ReadonlyArray<Process>
   readonly in: ReadonlyArray<Process>
@@ -195,14 +220,15 @@ export const dispatch = (
   clock: Clock
 ): Dispatch => {
   const order = (a: Process, b: Process) => policy.order(a, b, clock)
-  const run = table.filter(runnable).sort(order).slice(0, rows)
+  const line = table.filter(runnable).sort(order)
+  const run = line.slice(0, rows)
   const entering = run.filter((p) => !p.sequence!.resident)
-  if (entering.length === 0) return { run, out: [], in: [] }
+  if (entering.length === 0) return { line, run, out: [], in: [] }
   const running = new Set(run)
   const resident = table.filter((p) => p.sequence?.resident === true)
   const idle = resident.filter((p) => !running.has(p)).sort((a, b) => givesAway(a, b) || order(b, a))
   const free = rows - resident.length
-  return { run, out: idle.slice(0, Math.max(0, entering.length - free)), in: entering }
+  return { line, run, out: idle.slice(0, Math.max(0, entering.length - free)), in: entering }
 }
 
 /** Which of two idle ones gives its row away first: stopped, blocked, the longest first; then who would run last. */

@@ -1,44 +1,15 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
-import { afterAll, assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execa } from "execa"
+import { processCalls } from "../../kernel/calls.ts"
 import { Journal } from "../../kernel/journal.ts"
+import { lines, noos, scratch, twoLines } from "./launch.ts"
 
-const noos = fileURLToPath(new URL("../../noos", import.meta.url))
-const home = mkdtempSync(join(tmpdir(), "noos-cli-"))
-afterAll(() => rmSync(home, { recursive: true, force: true }))
-
-const options = { env: { NOOS_HOME: join(home, "home") }, reject: false, stdin: "ignore" } as const
-const call = (...args: ReadonlyArray<string>) => execa(noos, args, options)
-
-/** A fresh folder with a file of twelve lines. */
-const workspace = () => {
-  const folder = mkdtempSync(join(home, "ws-"))
-  writeFileSync(join(folder, "data.csv"), "a,1\n".repeat(12))
-  return folder
-}
+const { at, root: home, workspace } = scratch("cli")
+const { call, options } = at(join(home, "home"))
 const task = "How many lines are in data.csv, then save that number to count.txt."
-
-interface Line {
-  readonly type: string
-  readonly tool?: string
-  readonly [key: string]: unknown
-}
-const lines = (stdout: string): ReadonlyArray<Line> =>
-  stdout
-    .split("\n")
-    .filter((l) => l !== "")
-    .map((l) => JSON.parse(l) as Line)
-
-const twoLines = (stderr: string, what: RegExp) => {
-  const said = stderr.trim().split("\n")
-  assert.strictEqual(said.length, 2, stderr)
-  assert.match(said[0]!, what)
-  for (const line of said) assert.match(line, /^noos: /)
-}
 
 describe("noos run", () => {
   it("does the README's task: the answer alone on stdout, progress on stderr, the file in place", async () => {
@@ -222,7 +193,17 @@ describe("noos tool", () => {
     const listed = await call("tool", "list", "--json")
     assert.deepStrictEqual(
       lines(listed.stdout).map((l) => l.name),
-      ["shell", "fs_read", "fs_write", "fs_edit", "fs_list", "fs_search", "calc", "exit"]
+      [
+        "shell",
+        "fs_read",
+        "fs_write",
+        "fs_edit",
+        "fs_list",
+        "fs_search",
+        "calc",
+        ...processCalls.map((t) => t.name),
+        "exit"
+      ]
     )
     const folder = workspace()
     const plain = await call("tool", "call", "shell", '{"command":"wc -l < data.csv"}', "--workspace", folder)

@@ -1,0 +1,86 @@
+/** The flags that `noos run` and `noos batch` share. */
+import { Option } from "effect"
+import { Flag } from "effect/cli"
+import { embeddedModel } from "./environment.ts"
+
+const positive = (flag: Flag.Flag<number>) =>
+  flag.pipe(
+    Flag.filter(
+      (n) => n > 0,
+      (n) => `must be above 0, got ${n}`
+    )
+  )
+
+/** Tool names as a person writes them: `a,b,c`. */
+const names = (list: string): ReadonlyArray<string> =>
+  list
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "")
+
+export const jsonFlag = Flag.Boolean("json").pipe(
+  Flag.withDefault(false),
+  Flag.withDescription("NDJSON on stdout")
+)
+
+/** How each task is done. In `noos batch` a line may say otherwise. */
+export const taskFlags = {
+  agent: Flag.String("agent").pipe(
+    Flag.withDefault("fast"),
+    Flag.withDescription("`fast`, or a Markdown file of instructions")
+  ),
+  workspace: Flag.String("workspace").pipe(
+    Flag.withDefault("."),
+    Flag.withDescription("The folder to work in")
+  ),
+  seed: Flag.Int("seed").pipe(Flag.withDefault(0), Flag.withDescription("Seed of every random choice")),
+  priority: Flag.Int("priority").pipe(
+    Flag.withDefault(0),
+    Flag.withDescription("Scheduling priority: each step up is a quarter more of the engine")
+  ),
+  tokens: positive(Flag.Int("budget-tokens")).pipe(
+    Flag.optional,
+    Flag.map(Option.getOrUndefined),
+    Flag.withDescription("Tokens it may evaluate")
+  ),
+  seconds: positive(Flag.Finite("budget-seconds")).pipe(
+    Flag.optional,
+    Flag.map(Option.getOrUndefined),
+    Flag.withDescription("Wall clock it may take")
+  ),
+  grant: Flag.String("grant").pipe(
+    Flag.map(names),
+    Flag.optional,
+    Flag.map(Option.getOrUndefined),
+    Flag.withDescription("Only these tools: a,b,c")
+  )
+}
+
+/** How all tasks of one command are run. */
+export const runFlags = {
+  model: Flag.String("model").pipe(
+    Flag.withDefault(embeddedModel),
+    Flag.withDescription("A GGUF file (default: the embedded model)")
+  ),
+  parallel: positive(Flag.Int("parallel")).pipe(
+    Flag.optional,
+    Flag.map(Option.getOrUndefined),
+    Flag.withDescription(
+      "Processes that the engine holds at a time; more take turns (default: one a task, at most 8)"
+    )
+  ),
+  trace: Flag.String("trace").pipe(
+    Flag.optional,
+    Flag.map(Option.getOrUndefined),
+    Flag.withDescription("Write what the scheduler did into a file that ui.perfetto.dev opens")
+  ),
+  yes: Flag.Boolean("yes").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription("Approve calls that reach outside the workspace")
+  ),
+  noInput: Flag.Boolean("no-input").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription("Never ask; deny instead")
+  ),
+  json: jsonFlag
+}

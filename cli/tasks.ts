@@ -1,0 +1,164 @@
+/** What `noos run` and `noos batch` have in common: tasks and how each is to be done, checked, then run side by side. */
+import { readFileSync, statSync } from "node:fs"
+import { basename, resolve } from "node:path"
+import { Effect, Fiber } from "effect"
+import { fast, fromMarkdown } from "../agents/programs.ts"
+import { runTasks, type Task } from "../agents/task.ts"
+import { exit, processCalls } from "../kernel/calls.ts"
+import { Engine } from "../kernel/engine/engine.ts"
+import { Observer } from "../kernel/event.ts"
+import { Sandbox, type Workspace } from "../sandbox/sandbox.ts"
+import { builtins } from "../tools/index.ts"
+import { approval } from "./approval.ts"
+import { kernelLayer } from "./environment.ts"
+import { jsonReport, type Label, personReport } from "./report.ts"
+import { code, codeOf, Stop } from "./stop.ts"
+import { openTrace } from "./trace.ts"
+
+/** How a task is to be done, as a person says it. */
+export interface Settings {
+  readonly agent: string
+  readonly workspace: string
+  readonly seed: number
+  readonly priority: number
+  readonly tokens: number | undefined
+  readonly seconds: number | undefined
+  /** Names of tools; undefined: those that come with noos. */
+  readonly grant: ReadonlyArray<string> | undefined
+}
+
+/** A task that has been checked. */
+export interface Plan {
+  readonly task: Omit<Task, "workspace" | "approve" | "begun">
+  readonly folder: string
+  /** Where it was written, put in front of what is wrong with it. */
+  readonly where: string
+  /** What scripts are told with its start and its exit. */
+  readonly label?: Label
+}
+
+/** The most processes that the engine holds at a time unless a person says so. */
+const usualRows = 8
+
+export const usage = (what: string, todo: string) => new Stop({ code: code.usage, what, todo })
+
+/** The tools that a process is granted. */
+const granted = (names: ReadonlyArray<string> | undefined, where: string) => {
+  if (names === undefined) return Effect.succeed(builtins)
+  const tools = [...builtins, ...processCalls]
+  const unknown = names.find((name) => name !== exit.name && !tools.some((t) => t.name === name))
+  return unknown === undefined
+    ? Effect.succeed(tools.filter((t) => names.includes(t.name)))
+    : Effect.fail(usage(`${where}grant: no such tool: ${unknown}`, "`noos tool list` names them"))
+}
+
+/** `fast`, or a Markdown file whose text is the program's instructions. */
+const programOf = (agent: string, seed: number, where: string) => {
+  if (agent === "fast") return Effect.succeed(fast(seed))
+  return Effect.try({
+    try: () => fromMarkdown(basename(agent, ".md"), readFileSync(agent, "utf8"), seed),
+    catch: () => usage(`${where}agent: cannot read ${agent}`, "use `fast` or the path of a Markdown file")
+  })
+}
+
+/** Checks how a task is to be done. */
+export const settle = Effect.fnUntraced(function* (settings: Settings, where: string) {
+  const tools = yield* granted(settings.grant, where)
+  const program = yield* programOf(settings.agent, settings.seed, where)
+  if (settings.workspace === "")
+    return yield* usage(`${where}workspace: the name is empty`, "name a folder, or leave it out")
+  const folder = resolve(settings.workspace)
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true)
+    return yield* usage(`${where}workspace: not a folder: ${folder}`, "name an existing folder")
+  const { priority, seconds, tokens } = settings
+  const budget = {
+    ...(tokens === undefined ? {} : { tokens }),
+    ...(seconds === undefined ? {} : { seconds })
+  }
+  return { folder, task: { program, tools, priority, budget } }
+})
+
+/** Checks a task. */
+export const plan = Effect.fnUntraced(function* (text: string, settings: Settings, where: string) {
+  if (text.trim() === "") return yield* usage(`${where}the task is empty`, "say what to do, in words")
+  const { folder, task } = yield* settle(settings, where)
+  return { task: { ...task, task: text }, folder, where } satisfies Plan
+})
+
+/** Opens the folders that tasks work in, each once. */
+const openAll = Effect.fnUntraced(function* (plans: ReadonlyArray<Plan>) {
+  const sandbox = yield* Sandbox
+  const opened = new Map<string, Workspace>()
+  for (const { folder, where } of plans) {
+    if (opened.has(folder)) continue
+    const workspace = yield* sandbox
+      .open(folder)
+      .pipe(
+        Effect.catchTag("ToolError", (e) => usage(`${where}${e.message}`, "name another folder to work in"))
+      )
+    opened.set(folder, workspace)
+  }
+  return opened
+})
+
+/** How all tasks of one command are run. */
+export interface Manner {
+  readonly model: string
+  readonly parallel: number | undefined
+  readonly trace: string | undefined
+  readonly yes: boolean
+  readonly noInput: boolean
+  readonly json: boolean
+}
+
+/** Runs checked tasks to their ends, shows what they do and says what came of them. */
+export const runPlans = Effect.fn("noos.runPlans")(function* (plans: ReadonlyArray<Plan>, manner: Manner) {
+  const several = plans.length > 1
+  const rows = manner.parallel ?? Math.min(plans.length, usualRows)
+  const trace = manner.trace === undefined ? undefined : yield* openTrace(manner.trace)
+  const labels = new Map<number, Label>()
+  let head = ""
+  const report = manner.json ? jsonReport(labels) : personReport(() => head, plans.length)
+  const approve = approval(manner)
+
+  // Loaded while the engine starts, for it must be there before the first process is, and is not needed sooner.
+  const control = yield* Effect.forkChild(Effect.promise(() => import("./control.ts")))
+  const exits = yield* Effect.gen(function* () {
+    const { model } = yield* Engine
+    const where = several
+      ? `${plans.length} tasks, ${Math.min(rows, plans.length)} at a time`
+      : plans[0]!.folder
+    head = `noos · ${model.name} (${size(model.parameters)}, ${model.device}) · ${where}`
+    const workspaces = yield* openAll(plans)
+    yield* (yield* Fiber.join(control)).serve
+    const tasks = plans.map(({ folder, label, task }): Task => {
+      const workspace = workspaces.get(folder)!
+      return { ...task, workspace, approve, begun: (run) => label && labels.set(run, label) }
+    })
+    return yield* runTasks(tasks)
+  }).pipe(
+    Effect.scoped,
+    Effect.catchTag("ToolError", (e) => usage(e.message, "check the task, the workspace and the tools")),
+    Effect.provide(kernelLayer(manner.model, rows)),
+    Effect.provideService(Observer, (event) => {
+      report(event)
+      trace?.(event)
+    })
+  )
+
+  if (!manner.json) {
+    for (const { answer } of exits) {
+      // One that gave no answer leaves its line empty, so that those of the others stay where they belong.
+      if (answer !== null || several) console.log(asText(answer ?? ""))
+    }
+  }
+  const bad = [...new Set(exits.map((exit) => codeOf(exit.status)))].filter((c) => c !== code.ok)
+  if (bad.length > 0) return yield* new Stop({ code: bad.length === 1 ? bad[0]! : code.failed })
+}, Effect.scoped)
+
+const size = (parameters: number): string =>
+  parameters >= 1e9
+    ? `${(parameters / 1e9).toFixed(1)} B parameters`
+    : `${(parameters / 1e6).toFixed(1)} M parameters`
+
+const asText = (answer: unknown): string => (typeof answer === "string" ? answer : JSON.stringify(answer))
