@@ -249,7 +249,12 @@ export const makeLoop = Effect.fnUntraced(function* (selfOf: (p: Process) => Sel
     const decoded = yield* engine.step(batch.map((item) => item.work))
     const items = batch.map(({ process, tokens, work }) => ({ pid: process.pid, does: work._tag, tokens }))
     observe({ type: "step", at, ms: performance.now() - at, items })
-    const served = scheduler.serve(policy, clock, batch)
+    // A program's prefix is read for all who come later, and so at nobody's charge.
+    const charges = batch.map(({ process, tokens }) => ({
+      process,
+      tokens: process.image.reader === process ? 0 : tokens
+    }))
+    const served = scheduler.serve(policy, clock, charges)
     clock = served.clock
     for (const [i, { process: p, tokens, work }] of batch.entries()) {
       // Its parent's end, earlier in this batch, was its own.

@@ -202,14 +202,30 @@ export const runnable = (p: Process): boolean =>
   (p.state === "ready" || p.state === "running") && p.sequence !== undefined
 
 /**
- * All that can run, in the policy's order, and the first of them, who do in the next step; who must give its row away for
- * that, and who must get one.
+ * All that can run, and those who do in the next step, in the policy's order; who must give its row away for that, and
+ * who must get one.
  */
 export interface Dispatch {
   readonly line: ReadonlyArray<Process>
   readonly run: ReadonlyArray<Process>
   readonly out: ReadonlyArray<Process>
   readonly in: ReadonlyArray<Process>
+}
+
+/** The first so many in order. Rows are few: there is no need to sort all who wait. */
+const first = <A>(
+  items: ReadonlyArray<A>,
+  count: number,
+  order: (a: A, b: A) => number
+): ReadonlyArray<A> => {
+  const found = items.slice(0, count).sort(order)
+  for (const item of items.slice(count)) {
+    if (order(item, found[count - 1]!) >= 0) continue
+    const place = found.findIndex((other) => order(item, other) < 0)
+    found.splice(place, 0, item)
+    found.pop()
+  }
+  return found
 }
 
 /** Gives the rows to the first in line. No row stays empty while somebody could use it. */
@@ -220,8 +236,8 @@ export const dispatch = (
   clock: Clock
 ): Dispatch => {
   const order = (a: Process, b: Process) => policy.order(a, b, clock)
-  const line = table.filter(runnable).sort(order)
-  const run = line.slice(0, rows)
+  const line = table.filter(runnable)
+  const run = first(line, rows, order)
   const entering = run.filter((p) => !p.sequence!.resident)
   if (entering.length === 0) return { line, run, out: [], in: [] }
   const running = new Set(run)

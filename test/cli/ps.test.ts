@@ -10,6 +10,8 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { askAll } from "../../cli/control.ts"
 import { lines, scratch, twoLines } from "./launch.ts"
 
 const { at, gate, root } = scratch("ps")
@@ -17,9 +19,14 @@ const count = "How many lines are in data.csv, then save that number to count.tx
 
 describe("noos ps and kill", () => {
   it("show and signal the processes of another noos process", async () => {
-    const { call, start } = at(join(root, "home"))
-    const rows = async () => lines((await call("ps", "--json")).stdout)
-    const states = async () => (await rows()).map((row) => [row.pid, row.state, row.why])
+    const home = join(root, "home")
+    const { call, start } = at(home)
+    /** Asked over the same socket, without another launch. */
+    const states = async () => {
+      process.env.NOOS_HOME = home
+      const { answers } = await Effect.runPromise(askAll((kernel) => kernel.processes()))
+      return answers.flat().map((row) => [row.pid, row.state, row.why])
+    }
     const kill = async (...args: ReadonlyArray<string>) =>
       assert.deepInclude(await call("kill", ...args), { exitCode: 0, stdout: "", stderr: "" })
 
@@ -32,7 +39,7 @@ describe("noos ps and kill", () => {
     const { child } = start("batch", file, "--json", "--priority", "3")
     const [one, two, three] = await Promise.all(gates.map(({ entered }) => entered()))
 
-    const [row, ...more] = await rows()
+    const [row, ...more] = lines((await call("ps", "--json")).stdout)
     assert.strictEqual(more.length, 2)
     assert.deepInclude(row!, {
       pid: 1,
@@ -44,15 +51,8 @@ describe("noos ps and kill", () => {
     })
     assert.deepInclude(row!, { task: count, status: null })
     assert.deepInclude(row!.usage, { syscalls: 1 })
-    const people = await call("ps")
-    assert.match(
-      people.stdout,
-      /^PID +PARENT +STATE .*\n +1 +- +blocked +shell +3 +\d+\/\d+ +1 +\d+\.\ds +How many/
-    )
 
-    await kill("-STOP", "1")
-    await kill("-s", "SIGKILL", "2")
-    await kill("3")
+    await Promise.all([kill("-STOP", "1"), kill("-s", "SIGKILL", "2"), kill("3")])
     assert.deepStrictEqual(await states(), [
       [1, "stopped", "CONT"],
       [3, "blocked", "shell"]
@@ -110,6 +110,11 @@ describe("noos ps and kill", () => {
       why: "its noos has gone",
       task: count
     })
+    const people = (await call("ps", "-a")).stdout
+    assert.match(
+      people,
+      /^PID +PARENT +STATE .*\n +1 +- +stopped +its noos has gone +0 +\d+\/\d+ +1 .* How many lines/
+    )
     const { exitCode, stderr } = await call("kill", "1")
     assert.strictEqual(exitCode, 1)
     twoLines(stderr, /process 1 does not run: its noos process has gone/)
