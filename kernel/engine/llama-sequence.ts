@@ -44,11 +44,20 @@ interface Turn {
   over: boolean
 }
 
+/** A row of the KV cache. */
+export interface Row {
+  /** llama.cpp evaluates rows together whose numbers follow each other, in this order. */
+  readonly index: number
+  readonly cells: LlamaContextSequence
+}
+
 /** What all sequences of an engine share. */
 export interface Rows {
   readonly model: LlamaModel
   readonly startGrammar: StartGrammar
   readonly snapshots: SnapshotStore
+  /** Takes an emptied row back. */
+  readonly free: (row: Row) => void
   /** Bytes of the KV cache of so many tokens. */
   readonly bytes: (tokens: number) => number
   /** Takes in what was done to so many tokens since a time of `performance.now()`. */
@@ -58,7 +67,7 @@ export interface Rows {
 export class LlamaSequence {
   readonly #rows: Rows
   readonly #tokens: Array<Token>
-  #row: LlamaContextSequence | undefined
+  #row: Row | undefined
   /** What was evaluated, all of it: while there is a row too, it is forgotten as soon as anything changes there. */
   #snapshot: Snapshot | undefined
   #turn: Turn | undefined
@@ -79,9 +88,14 @@ export class LlamaSequence {
     return this.#row !== undefined
   }
 
+  /** The number of its row; sequences without one come first. */
+  get row(): number {
+    return this.#row?.index ?? -1
+  }
+
   /** Tokens whose evaluation is there, in the row or in a state file. */
   get #evaluated(): number {
-    return this.#row?.nextTokenIndex ?? this.#snapshot?.tokens ?? 0
+    return this.#row?.cells.nextTokenIndex ?? this.#snapshot?.tokens ?? 0
   }
 
   get missing(): number {
@@ -94,15 +108,15 @@ export class LlamaSequence {
   }
 
   /** Takes a row, and puts the saved state into it. A file that cannot be read is only a loss of time. */
-  async swapIn(row: LlamaContextSequence): Promise<void> {
+  async swapIn(row: Row): Promise<void> {
     this.#row = row
     const snapshot = this.#snapshot
     if (snapshot === undefined) return
     const began = performance.now()
-    const load = (path: string) => row.loadStateFromFile(path, { acceptRisk: true })
+    const load = (path: string) => row.cells.loadStateFromFile(path, { acceptRisk: true })
     if (await this.#rows.snapshots.read(snapshot, load)) this.#rows.measured("load", snapshot.tokens, began)
     this.#forget()
-    checkAlive(row)
+    checkAlive(row.cells)
   }
 
   /** Gives the row away, and keeps its state in a file if `save` and if there is room for one. */
@@ -110,9 +124,16 @@ export class LlamaSequence {
     if (save) await this.#save()
     else this.#forget()
     await this.#stopIterator()
+    await this.#leave()
+  }
+
+  async #leave(): Promise<void> {
     const row = this.#row
     this.#row = undefined
-    await row?.dispose()
+    if (row === undefined) return
+    if (row.cells.disposed) return // with the whole engine
+    await row.cells.clearHistory()
+    this.#rows.free(row)
   }
 
   /** A copy of it, not resident, which shares its state. */
@@ -148,7 +169,7 @@ export class LlamaSequence {
 
   async #evaluate(due: ReadonlyArray<Token>): Promise<void> {
     this.#forget()
-    if (due.length > 0) await this.#row!.evaluateWithoutGeneratingNewTokens(due as Tokens, noShift)
+    if (due.length > 0) await this.#row!.cells.evaluateWithoutGeneratingNewTokens(due as Tokens, noShift)
   }
 
   async decode(sampling: Sampling, grammar: ParsedGrammar | undefined): Promise<Decoded> {
@@ -183,21 +204,20 @@ export class LlamaSequence {
 
   async close(): Promise<void> {
     await this.#endTurn()
-    await this.#row?.dispose()
-    this.#row = undefined
+    await this.#leave()
     this.#forget()
   }
 
   /** Sees to it that there is a file of all that was evaluated, if there is room for one. */
   async #save(): Promise<void> {
-    const row = this.#row!
+    const { cells } = this.#row!
     const tokens = this.#evaluated
     if (tokens === 0 || this.#snapshot !== undefined) return
     const began = performance.now()
-    const save = async (path: string) => (await row.saveStateToFile(path)).fileSize
+    const save = async (path: string) => (await cells.saveStateToFile(path)).fileSize
     this.#snapshot = await this.#rows.snapshots.write(tokens, this.#rows.bytes(tokens), save)
     if (this.#snapshot !== undefined) this.#rows.measured("save", tokens, began)
-    checkAlive(row)
+    checkAlive(cells)
   }
 
   /** The state in the file is not, or no longer, what is wanted. */
@@ -222,7 +242,7 @@ export class LlamaSequence {
     const first = !goesOn && this.#stream === 0
     const seed = first ? sampling.seed : mixed(mixed(sampling.seed, this.#stream), this.#tokens.length)
     this.#turn = {
-      iterator: this.#row!.evaluate(due as Tokens, {
+      iterator: this.#row!.cells.evaluate(due as Tokens, {
         ...samplerOf(sampling, seed),
         ...grammarOf(state),
         ...noShift
@@ -241,7 +261,7 @@ export class LlamaSequence {
   async #keepBackLast(): Promise<void> {
     const kept = Math.max(0, this.#tokens.length - 1)
     if (this.#evaluated > kept)
-      await this.#row!.adaptStateToTokens(this.#tokens.slice(0, kept) as Tokens, false)
+      await this.#row!.cells.adaptStateToTokens(this.#tokens.slice(0, kept) as Tokens, false)
   }
 
   async #finishTurn(turn: Turn): Promise<void> {

@@ -20,7 +20,7 @@ import {
 } from "./engine.ts"
 import { type ModelFile, readModelFile } from "./gguf.ts"
 import { importLibrary, type Library, startLibrary, takeComplaints } from "./llama-library.ts"
-import { LlamaSequence, ParsedGrammar, type Rows } from "./llama-sequence.ts"
+import { LlamaSequence, ParsedGrammar, type Row, type Rows } from "./llama-sequence.ts"
 import { snapshotStore } from "./snapshot.ts"
 
 export interface LlamaOptions {
@@ -129,7 +129,15 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
   const turns = yield* Semaphore.make(1)
   const open = new Map<Sequence, LlamaSequence>()
   const costs = new Averages()
+  /** The lowest first: rows that are in use should follow each other. */
+  const free: Array<Row> = []
+  for (let index = 0; index < context.totalSequences; index++)
+    free.push({ index, cells: context.getSequence() })
   const rows: Rows = {
+    free: (row) => {
+      free.push(row)
+      free.sort((a, b) => a.index - b.index)
+    },
     model,
     startGrammar: (grammar) => new library.LlamaGrammarEvaluationState({ model, grammar }),
     snapshots: yield* snapshotStore(),
@@ -198,8 +206,12 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
       if (refused !== undefined) throw refused
       const read = batch.reduce((n, work) => n + readBy(work), 0)
       const began = performance.now()
-      const results = await Promise.allSettled(batch.map(run))
-      const ended = results.map((result) => {
+      const inOrder = [...batch].sort((a, b) => find(a.sequence).row - find(b.sequence).row)
+      const results = new Map<Work, PromiseSettledResult<Decoded | undefined>>()
+      for (const [i, result] of (await Promise.allSettled(inOrder.map(run))).entries())
+        results.set(inOrder[i]!, result)
+      const ended = batch.map((work) => {
+        const result = results.get(work)!
         if (result.status === "rejected") throw result.reason
         return result.value
       })
@@ -248,13 +260,14 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
     attempt(async () => {
       const row = find(sequence)
       if (row.resident) throw failure("a sequence that has a row was swapped in", "Swap it in once.")
-      if (context.sequencesLeft === 0) {
+      const lowest = free.shift()
+      if (lowest === undefined) {
         throw failure(
           `all ${context.totalSequences} rows of the KV cache are taken`,
           "Swap another sequence out, or load the model with more sequences."
         )
       }
-      await row.swapIn(context.getSequence())
+      await row.swapIn(lowest)
     })
 
   const swapOut = (sequence: Sequence, how: "save" | "drop") =>
