@@ -254,7 +254,7 @@ export const makeLoop = Effect.fnUntraced(function* (selfOf: (p: Process) => Sel
       process,
       tokens: process.image.reader === process ? 0 : tokens
     }))
-    const served = scheduler.serve(policy, clock, charges)
+    const served = scheduler.serve(policy, clock, charges, [...table.values()].filter(scheduler.runnable))
     clock = served.clock
     for (const [i, { process: p, tokens, work }] of batch.entries()) {
       // Its parent's end, earlier in this batch, was its own.

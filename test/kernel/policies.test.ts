@@ -324,6 +324,18 @@ describe("fair", () => {
   )
 
   it.prop(
+    "does so from the first, when many have come together and most of them never ran",
+    [int(1, 8), int(1, 24), int(0, 150)],
+    ([rows, n, steps]) => {
+      const sim = simulate(fair, { rows })
+      times(n, () => sim.start())
+      times(steps, sim.step)
+      assert.strictEqual(stepsToWrite(sim, sim.start({ priority: 10 }), quantum), quantum)
+    },
+    check
+  )
+
+  it.prop(
     "has no debt to somebody who was away, and none is owed: all are within three slices of their parts",
     [int(1, 4), list(int(-6, 6), 2, 8), int(1, 3000), int(500, 2000)],
     ([rows, priorities, away, tokens]) => {
