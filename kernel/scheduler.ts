@@ -30,12 +30,11 @@ export interface Clock {
   readonly served: number
   /** Virtual time: what a process of weight 1 would have been served, were all served at once, each by its weight. */
   readonly virtual: number
-  /** The virtual times at which the latest and the oldest slice in service began. */
+  /** The virtual time at which the latest slice in service began. */
   readonly begun: number
-  readonly oldest: number
 }
 
-export const epoch: Clock = { served: 0, virtual: 0, begun: 0, oldest: 0 }
+export const epoch: Clock = { served: 0, virtual: 0, begun: 0 }
 
 /** What a policy sees of a process. */
 export type Candidate = Pick<Process, "pid" | "priority" | "share">
@@ -128,7 +127,7 @@ const span = (priority: number): number => quantum / weight(priority)
  * - A token costs a process 1/weight of virtual time, so that over time tokens are shared as the weights are.
  * - A slice is due a quantum/weight after it began. What there is to read first costs as much as anything, but does not
  *   put the deadline off: it is paid for by waiting for the next one.
- * - Who comes has had what everybody should have had by now, but is due as if it had come when the oldest slice began.
+ * - Who comes has had what everybody should have had by now, but is due as if it had come when the latest slice began.
  *   So one of higher priority takes a row at once, and yet the next of many such is due later than the one before.
  * - Who comes back before its slice was due goes on with it: short calls cost nobody its turn.
  * - Who waits keeps its deadline while the others' move on, and so comes first in the end: that is its aging.
@@ -142,7 +141,7 @@ export const fair: Policy = {
     if (before.virtual < before.due && clock.begun <= before.due)
       return { ...before, slice: need + Math.min(before.slice, quantum) }
     const virtual = Math.max(before.virtual, clock.virtual, clock.begun - span(priority))
-    const due = Math.max(before.virtual, clock.oldest) + span(priority)
+    const due = Math.max(before.virtual, clock.begun) + span(priority)
     return { ...before, virtual, begun: virtual, due, slice: need + quantum }
   },
   charge: ({ priority, share }, tokens, clock) => {
@@ -171,8 +170,7 @@ const advance = (clock: Clock, batch: ReadonlyArray<Served>, line: ReadonlyArray
   return {
     served,
     virtual: Math.max(clock.virtual, Math.min(clock.virtual + passed, last)),
-    begun: Math.max(...shares.map((share) => share.begun)),
-    oldest: Math.min(...shares.map((share) => share.begun))
+    begun: Math.max(...shares.map((share) => share.begun))
   }
 }
 
