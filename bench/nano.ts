@@ -111,8 +111,8 @@ export const benchLayer = (modelPath: string, journalPath: string, observe: (e: 
     Layer.provide(Layer.succeed(Observer, observe))
   )
 
-/** Runs one trial in a folder of its own. */
-export const runTrial = Effect.fn("runTrial")(function* (run: number, { task, tools }: Trial) {
+/** A trial in a folder of its own: prepared, and then run as often as once. */
+export const prepare = Effect.fn("prepare")(function* (run: number, { task, tools }: Trial) {
   const kernel = yield* Kernel
   const sandbox = yield* Sandbox
   const folder = yield* Effect.acquireRelease(
@@ -124,17 +124,22 @@ export const runTrial = Effect.fn("runTrial")(function* (run: number, { task, to
     writeFileSync(join(folder, file), content)
   }
   const workspace = yield* sandbox.open(folder)
-  const pid = yield* kernel.spawn({
-    run,
-    program: fast(0),
-    task: task.text,
-    workspace,
-    tools,
-    budget: { tokens: 20_000, seconds: 120, syscalls: 16 }
+  return Effect.gen(function* () {
+    const pid = yield* kernel.spawn({
+      run,
+      program: fast(0),
+      task: task.text,
+      workspace,
+      tools,
+      budget: { tokens: 20_000, seconds: 120, syscalls: 16 }
+    })
+    const exit = yield* kernel.wait(pid)
+    return { exit, wrong: judge(task, folder, exit) } satisfies Verdict
   })
-  const exit = yield* kernel.wait(pid)
-  return { exit, wrong: judge(task, folder, exit) } satisfies Verdict
-}, Effect.scoped)
+})
+
+/** Runs one trial. */
+export const runTrial = (run: number, trial: Trial) => Effect.scoped(Effect.flatten(prepare(run, trial)))
 
 export const nano = async (emit: (metric: Metric) => void): Promise<void> => {
   const model = process.env.NOOS_BENCH_MODEL ?? embeddedModel

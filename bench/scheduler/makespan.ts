@@ -1,8 +1,8 @@
 /**
  * Sixteen agents, each with a task of three steps for the embedded model and the real tools in the real sandbox. Three
- * ways, each from the first task given to the last answer, with everything loaded before:
+ * ways, each from the first task given to the last answer, with the model loaded and the workspaces open before:
  *
- * - all at once under the kernel, on 8 rows;
+ * - all at once under the kernel, on 16 rows;
  * - one after another under the same kernel;
  * - all at once without the kernel: a loop of node-llama-cpp's `evaluate` for each agent on a sequence of its own, 16 on one
  *   context, with the same prompts, grammar and tools, but no scheduler, no journal and no checks.
@@ -18,11 +18,10 @@ import { randomStep } from "../../models/nano/skills.ts"
 import { makeTask } from "../../models/nano/task.ts"
 import { Bubblewrap } from "../../sandbox/bubblewrap.ts"
 import { builtins } from "../../tools/index.ts"
-import { runTrial, type Trial } from "../nano.ts"
+import { prepare, type Trial } from "../nano.ts"
 import { session, sessions } from "./sessions.ts"
 import { type Emit, llama, median, onKernel, progress } from "./system.ts"
 
-const rows = 8
 const agents = 16
 const rounds = 3
 
@@ -41,16 +40,17 @@ interface Result {
 
 /** Does all of them, some at a time. */
 const underKernel = (model: string, concurrency: number): Promise<Result> =>
-  onKernel(llama(model, rows), () =>
+  onKernel(llama(model, agents), () =>
     Effect.gen(function* () {
       const run = yield* (yield* Journal).beginRun({ task: "makespan", workspace: "", model })
+      const prepared = yield* Effect.forEach(trials(), (trial) => prepare(run, trial))
       const began = performance.now()
-      const verdicts = yield* Effect.forEach(trials(), (trial) => runTrial(run, trial), { concurrency })
+      const verdicts = yield* Effect.all(prepared, { concurrency })
       return {
         ms: performance.now() - began,
         right: verdicts.filter((v) => v.wrong === undefined).length
       }
-    })
+    }).pipe(Effect.scoped)
   )
 
 const tools = [...builtins, exit]
@@ -61,10 +61,9 @@ const inSessions = (model: string): Promise<Result> =>
     // The bound on strings that the kernel sets in a window of this size.
     const maxStringLength = makePages(engine).mostInString!
     const open = yield* sessions(model, agents, callGrammar(tools, { maxStringLength }))
+    const prepared = yield* Effect.forEach(trials(), ({ task }, i) => session(engine, open[i]!, tools, task))
     const began = performance.now()
-    const right = yield* Effect.forEach(trials(), ({ task }, i) => session(engine, open[i]!, tools, task), {
-      concurrency: "unbounded"
-    })
+    const right = yield* Effect.all(prepared, { concurrency: "unbounded" })
     return { ms: performance.now() - began, right: right.filter((r) => r).length }
   }).pipe(Effect.scoped, Effect.provide(Layer.merge(llama(model, 1), Bubblewrap.layer)), Effect.runPromise)
 

@@ -62,7 +62,7 @@ const call = (tools: ReadonlyArray<AnyTool>, name: string, args: unknown, contex
   )
 }
 
-/** One agent at its task, to its answer. Tells whether that is the right one. */
+/** One agent: prepared, and then at its task, to its answer. Tells whether that is the right one. */
 export const session = Effect.fnUntraced(function* (
   renderer: Renderer,
   write: Write,
@@ -79,19 +79,21 @@ export const session = Effect.fnUntraced(function* (
   }
   const workspace = yield* (yield* Sandbox).open(folder)
   const context = { workspace, idempotencyKey: "", progress: () => Effect.void, self: undefined }
-  const open = openTurn(renderer)
-  let due: ReadonlyArray<number> = [
-    ...renderer.bos,
-    ...message(renderer, "system", systemText(tools)),
-    ...message(renderer, "user", text),
-    ...open
-  ]
-  for (let turn = 0; turn < 16; turn++) {
-    const said = parse(yield* Effect.promise(() => write(due)))
-    if (said === undefined) return false
-    if (said.tool === "exit") return (said.args as { readonly answer: string }).answer === answer
-    const result = yield* call(tools, said.tool, said.args, context)
-    due = [...closeTurn(renderer), ...message(renderer, "user", result), ...open]
-  }
-  return false
-}, Effect.scoped)
+  return Effect.gen(function* () {
+    const open = openTurn(renderer)
+    let due: ReadonlyArray<number> = [
+      ...renderer.bos,
+      ...message(renderer, "system", systemText(tools)),
+      ...message(renderer, "user", text),
+      ...open
+    ]
+    for (let turn = 0; turn < 16; turn++) {
+      const said = parse(yield* Effect.promise(() => write(due)))
+      if (said === undefined) return false
+      if (said.tool === "exit") return (said.args as { readonly answer: string }).answer === answer
+      const result = yield* call(tools, said.tool, said.args, context)
+      due = [...closeTurn(renderer), ...message(renderer, "user", result), ...open]
+    }
+    return false
+  })
+})
