@@ -198,11 +198,16 @@ describe("mlfq", () => {
 
   it.prop(
     "lets no short turns, how many there may be, keep a process from the engine: they sink as well",
-    [rows, Crowd],
-    ([rows, lives]) => {
-      const most = (lives.length - 1) * descent
-      const writers = lives.map((life) => ({ ...life, prompt: 0, result: 0 }))
-      crowd(mlfq, rows, writers, 600, (_, tokens) => assert.isAtMost(tokens, most))
+    [int(1, 2), list(Schema.Struct({ turn: int(1, quantum - 1), away: int(0, 3) }), 2, 4)],
+    ([rows, callers]) => {
+      const sim = simulate(mlfq, { rows })
+      const writer = sim.start()
+      for (const caller of callers) sim.start(caller)
+      const seen = waits()
+      times(2000, () => {
+        for (const [pid, tokens] of seen(sim.step()))
+          if (pid === writer) assert.isAtMost(tokens, callers.length * descent)
+      })
     },
     check
   )
