@@ -186,7 +186,7 @@ export const serve = (
   policy: Policy,
   clock: Clock,
   batch: ReadonlyArray<Served>,
-  line: ReadonlyArray<Candidate> = batch.map((item) => item.process)
+  line: ReadonlyArray<Candidate>
 ): { readonly clock: Clock; readonly shares: ReadonlyArray<Share> } => {
   const after = advance(clock, batch, line)
   let { served } = clock
@@ -201,12 +201,8 @@ export const serve = (
 export const runnable = (p: Process): boolean =>
   (p.state === "ready" || p.state === "running") && p.sequence !== undefined
 
-/**
- * All that can run, and those who do in the next step, in the policy's order; who must give its row away for that, and
- * who must get one.
- */
+/** Who runs in the next step, in the policy's order; who must give its row away for that, and who must get one. */
 export interface Dispatch {
-  readonly line: ReadonlyArray<Process>
   readonly run: ReadonlyArray<Process>
   readonly out: ReadonlyArray<Process>
   readonly in: ReadonlyArray<Process>
@@ -235,23 +231,22 @@ export const dispatch = (
   rows: number,
   clock: Clock
 ): Dispatch => {
-  const order = (a: Process, b: Process) => policy.order(a, b, clock)
-  const line = table.filter(runnable)
-  const run = first(line, rows, order)
+  const run = first(table.filter(runnable), rows, (a, b) => policy.order(a, b, clock))
   const entering = run.filter((p) => !p.sequence!.resident)
-  if (entering.length === 0) return { line, run, out: [], in: [] }
+  if (entering.length === 0) return { run, out: [], in: [] }
   const running = new Set(run)
   const resident = table.filter((p) => p.sequence?.resident === true)
-  const idle = resident.filter((p) => !running.has(p)).sort((a, b) => givesAway(a, b) || order(b, a))
+  const idle = resident.filter((p) => !running.has(p)).sort(givesAway)
   const free = rows - resident.length
-  return { line, run, out: idle.slice(0, Math.max(0, entering.length - free)), in: entering }
+  return { run, out: idle.slice(0, Math.max(0, entering.length - free)), in: entering }
 }
 
-/** Which of two idle ones gives its row away first: stopped, blocked, the longest first; then who would run last. */
-const givesAway = (a: Process, b: Process): number => {
-  const place = ({ state }: Process) => (state === "stopped" ? 0 : state === "blocked" ? 1 : 2)
-  return place(a) - place(b) || (place(a) < 2 ? a.since - b.since : 0)
-}
+/**
+ * Which of two idle ones gives its row away first: stopped before blocked, the longest first. Where one of them could run,
+ * more can run than there are rows, and so all that are idle must go.
+ */
+const givesAway = (a: Process, b: Process): number =>
+  Number(b.state === "stopped") - Number(a.state === "stopped") || a.since - b.since
 
 /** One item of work. `tokens` is what it costs its process: what only the kernel's own swapping caused is free. */
 export interface Item {

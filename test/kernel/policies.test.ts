@@ -111,7 +111,7 @@ describe("fifo", () => {
     "serves those who have waited longer before all others",
     [rows, Crowd],
     ([rows, lives]) => {
-      const sim = simulate(fifo, { rows, chunk: 16 })
+      const sim = simulate(fifo, { rows, chunk: 16, drops: true })
       const step = () => {
         const { plan, table } = sim.step()
         const waiting = table.filter((p) => runnable(p) && !plan.run.includes(p))
@@ -140,19 +140,30 @@ describe("rr", () => {
   )
 
   it.prop(
-    "keeps all within a slice of each other, and twice what the longest prompt takes",
-    [rows, list(int(0, longestRead), 2, 9)],
-    ([rows, prompts]) => {
+    "keeps all that only write within a slice of each other",
+    [int(1, 8), int(2, 12)],
+    ([rows, n]) => {
       const sim = simulate(rr, { rows })
-      const pids = prompts.map((prompt) => sim.start({ prompt }))
+      const pids = Array.from({ length: n }, () => sim.start())
       times(400, () => {
         sim.step()
         const written = pids.map(sim.written)
-        assert.isAtMost(Math.max(...written) - Math.min(...written), quantum + 2 * Math.max(...prompts))
+        assert.isAtMost(Math.max(...written) - Math.min(...written), quantum)
       })
     },
     check
   )
+
+  it("begins a slice after what there is to read", () => {
+    const sim = simulate(rr, { rows: 1, chunk: 64 })
+    const pids = [0, 1].map(() => sim.start({ prompt: 100 }))
+    const written = () => {
+      times(2 + quantum, sim.step)
+      return pids.map(sim.written)
+    }
+    assert.deepStrictEqual(written(), [quantum, 0])
+    assert.deepStrictEqual(written(), [quantum, quantum])
+  })
 })
 
 describe("mlfq", () => {
@@ -165,7 +176,7 @@ describe("mlfq", () => {
 
   it.prop(
     "serves a newcomer at once, unless there has just been a boost, and then after a short slice of everybody",
-    [rows, int(5, 12), int(0, 4 * boostEvery), int(1, quantum)],
+    [rows, int(5, 12), int(0, 2 * boostEvery), int(1, quantum)],
     ([rows, n, tokens, writes]) => {
       const { pids, sim } = hogs(rows, n)
       serve(sim, tokens, pids)
@@ -355,6 +366,22 @@ describe("fair", () => {
     },
     check
   )
+
+  it("lets no newcomer wait until all others have read as much as one before it", () => {
+    const sim = simulate(fair, { rows: 2 })
+    times(3, sim.start)
+    const reader = sim.start({ prompt: 3000, writes: 1 })
+    while (sim.pids().includes(reader)) sim.step()
+    const everybody = 4
+    assert.isAtMost(stepsToWrite(sim, sim.start(), 2 * quantum), everybody * 2 * quantum)
+  })
+
+  it("gives no newcomer what one of great weight could not use before it came", () => {
+    const { pids, sim } = settled(2, [6, 0, 0], 3000)
+    const newcomer = sim.start()
+    const [had, ...others] = serve(sim, 100 * quantum, [newcomer, ...pids.slice(1)])
+    for (const other of others) assert.closeTo(had!, other, 3 * quantum)
+  })
 
   it.prop(
     "does not take calls that are short amiss: who makes them writes as much as who writes only",

@@ -14,6 +14,7 @@ import {
   newborn,
   nextBatch,
   type Policy,
+  runnable,
   type Share,
   serve
 } from "../../kernel/scheduler.ts"
@@ -177,7 +178,7 @@ export const simulate = (policy: Policy, { chunk = 128, drops = false, prefix = 
       chunk
     )
     if (batch.length > 0) {
-      const after = serve(policy, clock, batch, plan.line)
+      const after = serve(policy, clock, batch, before.table.filter(runnable))
       clock = Object.freeze(after.clock)
       for (const [i, item] of batch.entries()) done(item, after.shares[i]!)
     }
