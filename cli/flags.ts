@@ -63,6 +63,10 @@ export const runFlags = {
     Flag.withDescription("A GGUF file (default: the embedded model)")
   ),
   parallel: positive(Flag.Int("parallel")).pipe(
+    Flag.filter(
+      (n) => n <= 256,
+      (n) => `must be at most 256, got ${n}`
+    ),
     Flag.optional,
     Flag.map(Option.getOrUndefined),
     Flag.withDescription(

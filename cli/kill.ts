@@ -27,7 +27,9 @@ const excuse = Effect.fnUntraced(function* (pid: number, silent: boolean) {
     : undefined
   if (known === undefined) return `there is no process ${pid}`
   if (known.state === "zombie") return `process ${pid} has exited (${known.status})`
-  return silent ? `process ${pid} was not reached` : `process ${pid} does not run: its noos process has gone`
+  return silent
+    ? `process ${pid} did not answer: the signal takes effect when its noos wakes`
+    : `process ${pid} was not reached: no noos answers for it`
 })
 
 export const kill = Command.make(

@@ -20,7 +20,7 @@ const most = 50
 
 /** A process as the journal knows it, when no kernel does. */
 const remembered = (p: Process, run: Run, task: string): Shown => {
-  const stopped = p.why === "interrupted" ? p.why : "its noos has gone"
+  const stopped = p.why === "interrupted" ? p.why : "no noos answers for it"
   return {
     pid: p.pid,
     parent: p.parent,

@@ -6,7 +6,8 @@ import { fast, fromMarkdown } from "../agents/programs.ts"
 import { runTasks, type Task } from "../agents/task.ts"
 import { exit, processCalls } from "../kernel/calls.ts"
 import { Engine } from "../kernel/engine/engine.ts"
-import { Observer } from "../kernel/event.ts"
+import { type KernelEvent, Observer } from "../kernel/event.ts"
+import type { Exit } from "../kernel/process.ts"
 import { Sandbox, type Workspace } from "../sandbox/sandbox.ts"
 import { builtins } from "../tools/index.ts"
 import { approval } from "./approval.ts"
@@ -114,9 +115,19 @@ export interface Manner {
 /** Runs checked tasks to their ends, shows what they do and says what came of them. */
 export const runPlans = Effect.fn("noos.runPlans")(function* (plans: ReadonlyArray<Plan>, manner: Manner) {
   const several = plans.length > 1
-  const rows = manner.parallel ?? Math.min(plans.length, usualRows)
+  // Without children there are never more processes than tasks, and a row that nobody uses takes memory all the same.
+  const family = plans.some(({ task }) => task.tools.some((tool) => processCalls.includes(tool)))
+  const most = family ? Number.POSITIVE_INFINITY : plans.length
+  const rows = Math.min(manner.parallel ?? Math.min(plans.length, usualRows), most)
   const trace = manner.trace === undefined ? undefined : yield* openTrace(manner.trace)
   const labels = new Map<number, Label>()
+  /** The tasks' own processes in their order, and how those ended that have. */
+  const started: Array<number> = []
+  const ended = new Map<number, Exit>()
+  const note = (event: KernelEvent) => {
+    if (event.type === "start" && event.parent === undefined) started.push(event.pid)
+    if (event.type === "exit") ended.set(event.pid, event)
+  }
   let head = ""
   const report = manner.json ? jsonReport(labels) : personReport(() => head, plans.length)
   const approve = approval(manner)
@@ -141,17 +152,23 @@ export const runPlans = Effect.fn("noos.runPlans")(function* (plans: ReadonlyArr
     Effect.catchTag("ToolError", (e) => usage(e.message, "check the task, the workspace and the tools")),
     Effect.provide(kernelLayer(manner.model, rows)),
     Effect.provideService(Observer, (event) => {
+      note(event)
       report(event)
       trace?.(event)
-    })
+    }),
+    // What was finished before Ctrl-C is not lost.
+    Effect.ensuring(
+      Effect.sync(() => {
+        if (manner.json) return
+        for (const pid of started) {
+          const answer = ended.get(pid)?.answer ?? null
+          // One that gave no answer leaves its line empty, so that those of the others stay where they belong.
+          if (answer !== null || several) console.log(asText(answer ?? ""))
+        }
+      })
+    )
   )
 
-  if (!manner.json) {
-    for (const { answer } of exits) {
-      // One that gave no answer leaves its line empty, so that those of the others stay where they belong.
-      if (answer !== null || several) console.log(asText(answer ?? ""))
-    }
-  }
   const bad = [...new Set(exits.map((exit) => codeOf(exit.status)))].filter((c) => c !== code.ok)
   if (bad.length > 0) return yield* new Stop({ code: bad.length === 1 ? bad[0]! : code.failed })
 }, Effect.scoped)

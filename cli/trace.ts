@@ -7,7 +7,7 @@
  * has one with a slice for each step and for each row that changes hands. The file is written as things happen: that of
  * a run that was killed lacks its closing bracket, which readers do without, and the slices that had not ended.
  */
-import { closeSync, openSync, writeFileSync } from "node:fs"
+import { closeSync, openSync, statSync, writeFileSync } from "node:fs"
 import { Effect } from "effect"
 import type { KernelEvent } from "../kernel/event.ts"
 import type { State } from "../kernel/journal.ts"
@@ -214,7 +214,13 @@ const traceFile = (file: string) => {
 export const openTrace = Effect.fn("noos.openTrace")(function* (file: string) {
   const { write } = yield* Effect.acquireRelease(
     Effect.try({
-      try: () => traceFile(file),
+      try: () => {
+        // Opening a pipe would wait for a reader, and nothing could end that.
+        const there = statSync(file, { throwIfNoEntry: false })
+        if (there !== undefined && !there.isFile() && !there.isCharacterDevice())
+          throw new Error("not a file")
+        return traceFile(file)
+      },
       catch: (e) =>
         new Stop({
           code: code.usage,

@@ -63,6 +63,21 @@ export const giveBack = (parent: { lent: Slice }, child: Holder): void => {
 /** The share of what a parent has left that a child gets when it asks for nothing else. */
 const usual = 1 / 4
 
+/** What each of so many children gets when a parent divides all that it has left, itself included. */
+export const divided = (parent: Holder, children: number): Effect.Effect<Slice, ToolError> => {
+  const left = remaining(parent)
+  const part = (of: number) => Math.floor(of / (children + 1))
+  if (left.processes < children)
+    return limit(`${children} processes asked for, ${Math.max(0, left.processes)} left`)
+  if (part(left.tokens) < 1 || part(left.syscalls) < 1)
+    return limit(`too little is left for ${children} children`)
+  return Effect.succeed({
+    tokens: part(left.tokens),
+    syscalls: part(left.syscalls),
+    processes: part(left.processes - children)
+  })
+}
+
 /** The budget of a new process: what was asked for, inside what its parent has left. */
 export const budgetOf = (
   parent: Process | undefined,
@@ -77,7 +92,8 @@ export const budgetOf = (
   const left = remaining(parent)
   const seconds = parent.budget.seconds - (now - parent.started) / 1000
   const most: Budget = { ...left, seconds, processes: left.processes - 1 }
-  if (most.processes < 0) return limit(`no more than ${parent.budget.processes} processes at a time`)
+  if (most.processes < 0)
+    return limit(`all ${parent.budget.processes} processes that it may have at a time are taken`)
   const over = given.find(([what, limit]) => what !== "seconds" && limit > most[what as keyof Budget])
   if (over !== undefined)
     return limit(`${over[1]} ${over[0]} asked for, ${most[over[0] as keyof Budget]} left`)

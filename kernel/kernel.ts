@@ -54,7 +54,8 @@ export class Kernel extends Context.Service<
     readonly spawn: (options: Spawn) => Effect.Effect<number, JournalError | EngineError | ToolError>
     /**
      * Makes a child that is a copy of a process between two of its tokens: its context, its KV cache, and its place in the
-     * call that it is writing. One that waits for a call's result can be forked only by that call.
+     * call that it is writing. One that waits for a call's result can be forked only with a text in its place. Like every
+     * child it ends when its parent does: stop the parent if the copy shall outlive its turn.
      */
     readonly fork: (
       pid: number,
@@ -158,6 +159,8 @@ const make = Effect.gen(function* () {
         const message = `process ${origin} waits for the result of ${p.calling}`
         return yield* new ToolError({ code: "unavailable", message, retryable: true })
       }
+      if (p.calling === undefined && text !== undefined)
+        return yield* badInput(`process ${origin} is in no call whose result the text could be`)
       const budget = yield* budgetOf(p, asked, yield* Clock.currentTimeMillis)
       const memory = yield* Scope.fork(kernelScope)
       const sequence = p.sequence && (yield* Scope.provide(engine.fork(p.sequence), memory))

@@ -1,5 +1,6 @@
 /** What a process's own calls may ask of the kernel: the kernel's functions, narrowed to what is its own. */
 import { Deferred, Effect, Queue } from "effect"
+import { divided } from "./budget.ts"
 import type { JournalError } from "./journal.ts"
 import type { Kernel } from "./kernel.ts"
 import type { Message, Process } from "./process.ts"
@@ -38,7 +39,12 @@ export const selfOf = (p: Process, kernel: Calls): Self => ({
     return asToolError(kernel.spawn(child))
   },
 
-  fork: (texts) => asToolError(Effect.forEach(texts, (text) => kernel.fork(p.pid, { text }))),
+  // All or none: what they need is set aside before the first is made.
+  fork: (texts) =>
+    divided(p, texts.length).pipe(
+      Effect.flatMap((budget) => Effect.forEach(texts, (text) => kernel.fork(p.pid, { text, budget }))),
+      asToolError
+    ),
 
   wait: Effect.fnUntraced(function* (pid) {
     const children = [...p.children].filter((child) => pid === undefined || child.pid === pid)

@@ -107,17 +107,17 @@ describe("noos ps and kill", () => {
       pid: 1,
       kernel: null,
       state: "stopped",
-      why: "its noos has gone",
+      why: "no noos answers for it",
       task: count
     })
     const people = (await call("ps", "-a")).stdout
     assert.match(
       people,
-      /^PID +PARENT +STATE .*\n +1 +- +stopped +its noos has gone +0 +\d+\/\d+ +1 .* How many lines/
+      /^PID +PARENT +STATE .*\n +1 +- +stopped +no noos answers for it +0 +\d+\/\d+ +1 .* How many lines/
     )
     const { exitCode, stderr } = await call("kill", "1")
     assert.strictEqual(exitCode, 1)
-    twoLines(stderr, /process 1 does not run: its noos process has gone/)
+    twoLines(stderr, /process 1 was not reached: no noos answers for it/)
     const events = JSON.parse(`${readFileSync(trace, "utf8")}]`) as ReadonlyArray<{ readonly name: string }>
     assert.includeMembers(
       events.map((e) => e.name),

@@ -258,6 +258,29 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("processes", (
       })
     )
 
+    it.effect("all copies are made or none", () =>
+      Effect.gen(function* () {
+        const texts = Array.from({ length: 3 }, () => script(["receive"]))
+        const pid = yield* start(
+          script(
+            ["fork", { texts }],
+            ["fork", { texts: texts.slice(1) }],
+            ["wait", { pid: 1 }],
+            ["exit", { answer: "" }]
+          ),
+          { budget: { processes: 2 } }
+        )
+        yield* wait(pid)
+        const [three, two] = yield* results(pid)
+        assert.strictEqual(three, "error: budget: 3 processes asked for, 2 left")
+        assert.lengthOf(JSON.parse(two!.replace("result: ", "")), 2)
+        assert.lengthOf(
+          (yield* (yield* Journal).processes()).filter((row) => row.parent === pid),
+          2
+        )
+      })
+    )
+
     it.effect("one that waits for a result can be forked by that call alone; an exited one not at all", () =>
       Effect.gen(function* () {
         const kernel = yield* Kernel
@@ -268,6 +291,9 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("processes", (
         yield* Deferred.succeed(open, undefined)
         yield* wait(pid)
         assert.deepInclude(yield* Effect.flip(kernel.fork(pid)), { code: "not_found" })
+        const reading = yield* start(script(long(20)))
+        assert.deepInclude(yield* Effect.flip(kernel.fork(reading, { text: "x" })), { code: "bad_input" })
+        yield* wait(reading)
       })
     )
   })
@@ -500,7 +526,7 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("processes", (
         yield* wait(pid)
         const said = yield* results(pid)
         assert.match(said[0]!, /^result: \d+$/)
-        assert.strictEqual(said[2], "error: budget: no more than 2 processes at a time")
+        assert.strictEqual(said[2], "error: budget: all 2 processes that it may have at a time are taken")
       })
     )
   })
