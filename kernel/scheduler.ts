@@ -138,7 +138,7 @@ export const fair: Policy = {
   name: "fair",
   order: (a, b) => a.share.due - b.share.due || a.pid - b.pid,
   join: ({ priority }, before, need, clock) => {
-    if (before.virtual < before.due && clock.begun <= before.due)
+    if (before.virtual < before.due && Math.max(clock.virtual, clock.begun) <= before.due)
       return { ...before, slice: need + Math.min(before.slice, quantum) }
     const virtual = Math.max(before.virtual, clock.virtual, clock.begun - span(priority))
     const due = Math.max(before.virtual, clock.begun) + span(priority)

@@ -249,16 +249,13 @@ const idealParts = (weights: ReadonlyArray<number>, rows: number): ReadonlyArray
     free--
     rest -= w
   }
-  return weights.map((w) => (w * free >= rest ? 1 : (w * free) / rest) / used)
+  return weights.map((w) => (free === 0 || w * free >= rest ? 1 : (w * free) / rest) / used)
 }
 
 describe("fair", () => {
+  const Writer = Schema.Struct({ after: int(0, 200), priority: int(-6, 6) })
   /** Lets writers come one by one, so that early ones have had rows to themselves; then measures them all together. */
-  const compare = (
-    rows: number,
-    writers: ReadonlyArray<{ readonly after: number; readonly priority: number }>,
-    tokens: number
-  ) => {
+  const compare = (rows: number, writers: ReadonlyArray<typeof Writer.Type>, tokens: number) => {
     const sim = simulate(fair, { rows })
     const pids = writers.map(({ after, priority }) => {
       const pid = sim.start({ priority })
@@ -269,14 +266,13 @@ describe("fair", () => {
     const weights = writers.map(({ priority }) => weight(priority))
     return idealParts(weights, rows).map((part, i) => [got[i]!, part * sum(got)] as const)
   }
-  const writers = (range: number, most: number) =>
-    list(Schema.Struct({ after: int(0, 200), priority: int(-range, range) }), 2, most)
 
-  // Six of these priorities: the smallest ideal part of 10,000 tokens is 760, of which a slice is 4%.
+  // Of six such processes the smallest ideal part of 10,000 tokens is 760, and a slice 4% of that.
   it.prop(
     "shares 10,000 tokens as the weights are, within 5%",
-    [int(1, 5), writers(2, 6)],
-    ([rows, writers]) => {
+    [int(1, 5), list(int(-2, 2), 2, 6)],
+    ([rows, priorities]) => {
+      const writers = priorities.map((priority) => ({ after: 0, priority }))
       for (const [got, ideal] of compare(rows, writers, 10_000))
         assert.isAtMost(Math.abs(got - ideal), 0.05 * ideal)
     },
@@ -284,11 +280,11 @@ describe("fair", () => {
   )
 
   it.prop(
-    "is at any time within three slices of what the weights say",
-    [int(1, 5), writers(6, 12), int(100, 4000)],
+    "is within four slices of what the weights say, whoever had how many rows to itself before",
+    [int(1, 5), list(Writer, 2, 12), int(100, 4000)],
     ([rows, writers, tokens]) => {
       for (const [got, ideal] of compare(rows, writers, tokens))
-        assert.isAtMost(Math.abs(got - ideal), 3 * quantum)
+        assert.isAtMost(Math.abs(got - ideal), 4 * quantum)
     },
     check
   )
@@ -352,7 +348,7 @@ describe("fair", () => {
   )
 
   it.prop(
-    "has no debt to somebody who was away, and none is owed: all are within three slices of their parts",
+    "has no debt to somebody who was away, and none is owed: all are within four slices of their parts",
     [int(1, 4), list(int(-6, 6), 2, 8), int(1, 3000), int(500, 2000)],
     ([rows, priorities, away, tokens]) => {
       const { pids, sim } = settled(rows, priorities, 0)
@@ -362,10 +358,20 @@ describe("fair", () => {
       const got = serve(sim, tokens, pids)
       const parts = idealParts(priorities.map(weight), rows)
       for (const [i, part] of parts.entries())
-        assert.isAtMost(Math.abs(got[i]! - part * sum(got)), 3 * quantum)
+        assert.isAtMost(Math.abs(got[i]! - part * sum(got)), 4 * quantum)
     },
     check
   )
+
+  it("gives one that comes back no more than its turn, though only the oldest of slices be in service", () => {
+    const { pids, sim } = settled(1, [0, -6, -1, 3, -3, 0], 0)
+    sim.stop(pids[0]!)
+    times(576, sim.step)
+    sim.cont(pids[0]!)
+    const had = sim.written(pids[0]!)
+    times(4 * quantum, sim.step)
+    assert.isAtMost(sim.written(pids[0]!) - had, quantum)
+  })
 
   it("lets no newcomer wait until all others have read as much as one before it", () => {
     const sim = simulate(fair, { rows: 2 })
@@ -378,9 +384,9 @@ describe("fair", () => {
 
   it("gives no newcomer what one of great weight could not use before it came", () => {
     const { pids, sim } = settled(2, [6, 0, 0], 3000)
-    const newcomer = sim.start()
+    const newcomer = sim.start({ turn: 1, result: 60 })
     const [had, ...others] = serve(sim, 100 * quantum, [newcomer, ...pids.slice(1)])
-    for (const other of others) assert.closeTo(had!, other, 3 * quantum)
+    for (const other of others) assert.closeTo(had!, other, 4 * quantum)
   })
 
   it.prop(
