@@ -111,18 +111,25 @@ export const benchLayer = (modelPath: string, journalPath: string, observe: (e: 
     Layer.provide(Layer.succeed(Observer, observe))
   )
 
+/** A folder with the files that a task begins with; it goes with the scope. */
+export const folderOf = (world: Task["world"]) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const folder = mkdtempSync(join(tmpdir(), "noos-bench-"))
+      for (const [file, content] of world.initial) {
+        mkdirSync(dirname(join(folder, file)), { recursive: true })
+        writeFileSync(join(folder, file), content)
+      }
+      return folder
+    }),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+  )
+
 /** A trial in a folder of its own: prepared, and then run as often as once. */
 export const prepare = Effect.fn("prepare")(function* (run: number, { task, tools }: Trial) {
   const kernel = yield* Kernel
   const sandbox = yield* Sandbox
-  const folder = yield* Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "noos-bench-"))),
-    (f) => Effect.sync(() => rmSync(f, { recursive: true, force: true }))
-  )
-  for (const [file, content] of task.world.initial) {
-    mkdirSync(dirname(join(folder, file)), { recursive: true })
-    writeFileSync(join(folder, file), content)
-  }
+  const folder = yield* folderOf(task.world)
   const workspace = yield* sandbox.open(folder)
   return Effect.gen(function* () {
     const pid = yield* kernel.spawn({

@@ -5,6 +5,7 @@ import { text } from "node:stream/consumers"
 import { Effect, Schema } from "effect"
 import { Argument, Command } from "effect/cli"
 import { runFlags, taskFlags } from "./flags.ts"
+import { messageOf } from "./stop.ts"
 import { type Plan, plan, runPlans, type Settings, settle, usage } from "./tasks.ts"
 
 const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
@@ -29,7 +30,7 @@ const howTo = 'write a JSON string, or an object such as {"task": "…", "worksp
 const parse = Effect.fnUntraced(function* (line: string, where: string) {
   const value = yield* Effect.try({
     try: () => JSON.parse(line) as unknown,
-    catch: (e) => usage(`${where}not JSON: ${e instanceof Error ? e.message : e}`, howTo)
+    catch: (e) => usage(`${where}not JSON: ${messageOf(e)}`, howTo)
   })
   return yield* decodeLine(typeof value === "string" ? { task: value } : value).pipe(
     Effect.mapError((e) => usage(`${where}${e.message.replace(/\s*\n\s*/g, " ")}`, howTo))
@@ -74,7 +75,7 @@ export const batch = Command.make(
     const [name, folder] = file === "-" ? ["stdin", "."] : [file, dirname(file)]
     const content = yield* Effect.tryPromise({
       try: async () => (file === "-" ? await text(process.stdin) : readFileSync(file, "utf8")),
-      catch: (e) => usage(`cannot read ${name}: ${e instanceof Error ? e.message : e}`, howTo)
+      catch: (e) => usage(`cannot read ${name}: ${messageOf(e)}`, howTo)
     })
     const plans = yield* plansOf(content, name, folder, flags)
     if (plans.length === 0) return yield* usage(`${name}: no tasks`, howTo)

@@ -22,7 +22,7 @@ import { Kernel } from "../kernel/kernel.ts"
 import { alive } from "../kernel/process.ts"
 import { home } from "./environment.ts"
 import { Row, row, signals } from "./processes.ts"
-import { code, Stop } from "./stop.ts"
+import { code, messageOf, Stop } from "./stop.ts"
 
 const Control = RpcGroup.make(
   Rpc.make("processes", { success: Schema.Array(Row) }),
@@ -108,8 +108,7 @@ export const serve = Layer.build(
   Effect.provideService(References.UnhandledLogLevel, undefined),
   Effect.catchCause((cause) =>
     Effect.sync(() => {
-      const e = Cause.squash(cause)
-      const why = e instanceof Error ? e.message : String(e)
+      const why = messageOf(Cause.squash(cause))
       process.stderr.write(`noos: \`noos ps\` will not show this run: ${why}\nnoos: it goes on without\n`)
     })
   )
@@ -160,7 +159,7 @@ export const askAll = Effect.fn("noos.askAll")(function* <A>(
     catch: (e) =>
       new Stop({
         code: code.environment,
-        what: `the kernels cannot be reached: ${e instanceof Error ? e.message : e}`,
+        what: `the kernels cannot be reached: ${messageOf(e)}`,
         todo: "remove that folder, or set NOOS_HOME to another one"
       })
   })

@@ -1,6 +1,7 @@
 /** The flags that `noos run` and `noos batch` share. */
 import { Option } from "effect"
 import { Flag } from "effect/cli"
+import { mostSequences } from "../kernel/engine/llama.ts"
 import { embeddedModel } from "./environment.ts"
 
 const positive = (flag: Flag.Flag<number>) =>
@@ -64,8 +65,8 @@ export const runFlags = {
   ),
   parallel: positive(Flag.Int("parallel")).pipe(
     Flag.filter(
-      (n) => n <= 256,
-      (n) => `must be at most 256, got ${n}`
+      (n) => n <= mostSequences,
+      (n) => `must be at most ${mostSequences}, got ${n}`
     ),
     Flag.optional,
     Flag.map(Option.getOrUndefined),

@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 import { Journal, type Process, type Run } from "../kernel/journal.ts"
+import { unused } from "../kernel/process.ts"
 import { hasJournal, journalLayer } from "./environment.ts"
 import { jsonFlag } from "./flags.ts"
 import type { Row } from "./processes.ts"
@@ -34,7 +35,6 @@ const remembered = (p: Process, run: Run, task: string): Shown => {
     task
   }
 }
-const unused = { prefillTokens: 0, cachedTokens: 0, generatedTokens: 0, syscalls: 0 }
 
 /** The newest processes of the journal that are not among the living. */
 const others = Effect.fnUntraced(function* (living: ReadonlySet<number>) {

@@ -37,3 +37,6 @@ export const codeOfCall = (error: ToolError["code"]): number => {
   if (error === "bad_input") return code.usage
   return error === "denied" || error === "outside_workspace" ? code.denied : code.failed
 }
+
+/** What anything that was thrown says of itself. */
+export const messageOf = (e: unknown): string => (e instanceof Error ? e.message : String(e))

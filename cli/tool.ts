@@ -11,7 +11,7 @@ import { Sandbox } from "../sandbox/sandbox.ts"
 import { builtins } from "../tools/index.ts"
 import { callLayer } from "./environment.ts"
 import { jsonFlag } from "./flags.ts"
-import { code, codeOfCall, Stop } from "./stop.ts"
+import { code, codeOfCall, messageOf, Stop } from "./stop.ts"
 
 const tools = [...builtins, ...processCalls, exit]
 
@@ -82,7 +82,7 @@ const parse = (text: string): { readonly args: unknown } | { readonly message: s
   try {
     return { args: JSON.parse(text) as unknown }
   } catch (e) {
-    return { message: `the arguments are not JSON: ${e instanceof Error ? e.message.slice(0, 120) : e}` }
+    return { message: `the arguments are not JSON: ${messageOf(e).slice(0, 120)}` }
   }
 }
 

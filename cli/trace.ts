@@ -12,7 +12,7 @@ import { Effect } from "effect"
 import type { KernelEvent } from "../kernel/event.ts"
 import type { State } from "../kernel/journal.ts"
 import { oneLine } from "./report.ts"
-import { code, Stop } from "./stop.ts"
+import { code, messageOf, Stop } from "./stop.ts"
 
 /** What a process has been doing since `from`, in ms on the clock of performance.now(). */
 interface Slice {
@@ -164,8 +164,6 @@ const tracer = (put: (event: object) => void) => {
   return { trace, end }
 }
 
-const message = (e: unknown): string => (e instanceof Error ? e.message : String(e))
-
 /** The file, and what writes events into it. Throws where it cannot be written. */
 const traceFile = (file: string) => {
   const fd = openSync(file, "w")
@@ -201,7 +199,7 @@ const traceFile = (file: string) => {
       closeSync(fd)
       if (failure === undefined) return
       process.stderr.write(
-        `noos: the trace ${file} is not whole: ${message(failure)}\nnoos: make room for it\n`
+        `noos: the trace ${file} is not whole: ${messageOf(failure)}\nnoos: make room for it\n`
       )
     }
   }
@@ -224,7 +222,7 @@ export const openTrace = Effect.fn("noos.openTrace")(function* (file: string) {
       catch: (e) =>
         new Stop({
           code: code.usage,
-          what: `--trace: cannot write ${file}: ${message(e)}`,
+          what: `--trace: cannot write ${file}: ${messageOf(e)}`,
           todo: "name a file that can be written"
         })
     }),

@@ -7,7 +7,7 @@ import type { Exit, Message, Signal } from "./process.ts"
 import { type AnyTool, defineTool, type JsonSchema, type Self, ToolError } from "./tool.ts"
 
 const string = { type: "string" } as const
-const pid = { type: "integer", minimum: 1 } as const
+const positive = { type: "integer", minimum: 1 } as const
 
 const object = (properties: JsonSchema, required: ReadonlyArray<string>): JsonSchema => ({
   type: "object",
@@ -34,7 +34,7 @@ export const exit = defineTool({
 const spawn = defineTool({
   name: "spawn",
   description: "Start a child process on a task of its own. Gives its pid.",
-  input: object({ task: string, tools: { type: "array", items: string }, tokens: pid }, ["task"]),
+  input: object({ task: string, tools: { type: "array", items: string }, tokens: positive }, ["task"]),
   effect: "reversible",
   execute: (
     options: { readonly task: string; readonly tools?: ReadonlyArray<string>; readonly tokens?: number },
@@ -54,7 +54,7 @@ const fork = defineTool({
 const wait = defineTool({
   name: "wait",
   description: "Wait until a child ends. Gives its pid, status and answer.",
-  input: object({ pid }, []),
+  input: object({ pid: positive }, []),
   effect: "reversible",
   execute: (args: { readonly pid?: number }, ctx) =>
     self(ctx).pipe(
@@ -66,7 +66,7 @@ const wait = defineTool({
 const send = defineTool({
   name: "send",
   description: "Send a message to another process.",
-  input: object({ pid, text: string }, ["pid", "text"]),
+  input: object({ pid: positive, text: string }, ["pid", "text"]),
   effect: "reversible",
   execute: ({ pid, text }: { readonly pid: number; readonly text: string }, ctx) =>
     self(ctx).pipe(
@@ -87,7 +87,7 @@ const receive = defineTool({
 const kill = defineTool({
   name: "kill",
   description: "Signal a child process.",
-  input: object({ pid, signal: { enum: ["STOP", "CONT", "TERM", "KILL"] } }, ["pid", "signal"]),
+  input: object({ pid: positive, signal: { enum: ["STOP", "CONT", "TERM", "KILL"] } }, ["pid", "signal"]),
   effect: "reversible",
   execute: ({ pid, signal }: { readonly pid: number; readonly signal: Signal }, ctx) =>
     self(ctx).pipe(

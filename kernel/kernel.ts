@@ -9,7 +9,7 @@ import { Engine, type EngineError } from "./engine/engine.ts"
 import { makeImages } from "./image.ts"
 import { Journal, type JournalError } from "./journal.ts"
 import { makeLoop } from "./loop.ts"
-import { alive, type Exit, type Message, type Process, type Program, type Signal } from "./process.ts"
+import { alive, type Exit, type Message, type Process, type Program, type Signal, unused } from "./process.ts"
 import { message, openTurn, resultText } from "./prompt.ts"
 import { newborn } from "./scheduler.ts"
 import { type Calls, selfOf } from "./self.ts"
@@ -76,8 +76,9 @@ const make = Effect.gen(function* () {
   const engine = yield* Engine
   const journal = yield* Journal
   const kernelScope = yield* Effect.scope
-  const { atRest, fault, observe, ready, served, table, wake } = yield* makeLoop((p) => selfOf(p, calls))
   const pages = makePages(engine)
+  const loop = yield* makeLoop(pages, (p) => selfOf(p, calls))
+  const { atRest, fault, observe, ready, served, table, wake } = loop
   const imageOf = yield* makeImages(engine, pages.mostInString)
 
   type Born = Pick<Process, "parent" | "run" | "program" | "image" | "tools" | "task" | "priority"> &
@@ -227,8 +228,6 @@ const make = Effect.gen(function* () {
 
   return Kernel.of({ spawn, fork, wait, kill, processes: Effect.sync(() => [...table.values()]) })
 })
-
-const unused = { prefillTokens: 0, cachedTokens: 0, generatedTokens: 0, syscalls: 0 }
 
 const missing = (pid: number) =>
   Effect.fail(new ToolError({ code: "not_found", message: `no process ${pid}` }))

@@ -19,7 +19,7 @@ import { resultText } from "./prompt.ts"
 import * as scheduler from "./scheduler.ts"
 import { refusal, Syscalls } from "./syscall.ts"
 import { badInput, type Self } from "./tool.ts"
-import { makePages, parse } from "./turn.ts"
+import { type Pages, parse } from "./turn.ts"
 
 /** The policy by which rows of the KV cache and slices are given. */
 export const SchedulerPolicy = Context.Reference<scheduler.Policy>("noos/SchedulerPolicy", {
@@ -27,7 +27,7 @@ export const SchedulerPolicy = Context.Reference<scheduler.Policy>("noos/Schedul
 })
 
 /** Starts the loop; it ends with the scope. `selfOf` gives what a process's own calls may ask of the kernel. */
-export const makeLoop = Effect.fnUntraced(function* (selfOf: (p: Process) => Self) {
+export const makeLoop = Effect.fnUntraced(function* (pages: Pages, selfOf: (p: Process) => Self) {
   const engine = yield* Engine
   const journal = yield* Journal
   const syscalls = yield* Syscalls
@@ -49,7 +49,7 @@ export const makeLoop = Effect.fnUntraced(function* (selfOf: (p: Process) => Sel
   const errands: Array<Effect.Effect<unknown>> = []
   /** A fault of the kernel's own (the journal, the engine) reaches everybody who waits. */
   const fault = yield* Deferred.make<never, JournalError | EngineError>()
-  const pages = makePages(engine)
+
   const setState = Effect.fnUntraced(function* (p: Process, state: Exclude<State, "zombie">, why: string) {
     p.state = state
     p.since = clock.served

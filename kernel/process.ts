@@ -29,6 +29,14 @@ export interface Usage {
   syscalls: number
 }
 
+/** The usage of a process that has done nothing yet. */
+export const unused: Readonly<Usage> = {
+  prefillTokens: 0,
+  cachedTokens: 0,
+  generatedTokens: 0,
+  syscalls: 0
+}
+
 /** How a process ended. `reason` says why, for people. */
 export interface Exit {
   readonly pid: number

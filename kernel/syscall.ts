@@ -83,7 +83,7 @@ const approved = (caller: Caller, tool: AnyTool, args: unknown) =>
   Effect.suspend(() => caller.approve(tool, args)).pipe(Effect.catchDefect(() => Effect.succeed(false)))
 
 /** The text a model sees of a result. */
-const textOf = (tool: AnyTool, result: unknown): string => {
+export const textOf = (tool: AnyTool, result: unknown): string => {
   if (tool.toModel !== undefined) return tool.toModel(result)
   return typeof result === "string" ? result : (JSON.stringify(result) ?? "done")
 }

@@ -34,6 +34,8 @@ export const makePages = (engine: Engine["Service"]) => {
   }
 }
 
+export type Pages = ReturnType<typeof makePages>
+
 /** The beginning and the end of a text, about `keep` characters together. */
 const cut = (text: string, keep: number): string => {
   const head = text.slice(0, Math.floor(keep * 0.6)).toWellFormed()

@@ -4,7 +4,7 @@ import { runInNewContext } from "node:vm"
 import { Effect, Layer } from "effect"
 import { script, scripted } from "../../test/fixtures/scripted-engine.ts"
 import { nullEngine } from "./null-engine.ts"
-import { type Emit, type Jobs, llama, onKernel, progress } from "./system.ts"
+import { type Emit, type Jobs, llama, onKernel, progress, waitAll } from "./system.ts"
 
 const rows = 8
 const count = 1000
@@ -22,9 +22,6 @@ const heap = Effect.sync(() => {
 
 const startAll = (jobs: Jobs, tasks: ReadonlyArray<string>) =>
   Effect.forEach(tasks, (task) => jobs.start(task, Number.POSITIVE_INFINITY), { concurrency: "unbounded" })
-
-const waitAll = (jobs: Jobs, pids: ReadonlyArray<number>) =>
-  Effect.forEach(pids, jobs.wait, { concurrency: "unbounded" })
 
 /** Bytes a process, of the first half of a crowd and of the second; and how many did not exit well. */
 const onNothing = () =>

@@ -8,7 +8,7 @@ import type { AnyTool } from "../../kernel/tool.ts"
 import { makePages } from "../../kernel/turn.ts"
 import { bare, freeRunning, lockstep } from "./bare.ts"
 import { batchedBench } from "./batched-bench.ts"
-import { decodes, type Emit, llama, median, onKernel, progress } from "./system.ts"
+import { decodes, type Emit, llama, median, onKernel, progress, waitAll } from "./system.ts"
 
 const rows = 8
 const tokens = 64
@@ -32,7 +32,7 @@ const underKernel = async (model: string, tool: AnyTool, gbnf: string): Promise<
         const pids = yield* Effect.forEach(tasks, (task) => jobs.start(task, tokens, { tools: [tool] }), {
           concurrency: "unbounded"
         })
-        yield* Effect.forEach(pids, jobs.wait, { concurrency: "unbounded" })
+        yield* waitAll(jobs, pids)
       }),
     (e) => {
       if (e.type === "step" && decodes(e) === rows) full.push(e.now)

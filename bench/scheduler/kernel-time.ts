@@ -1,7 +1,7 @@
 /** The kernel's own time a token: everything but the engine, with the journal in a file. */
 import { Effect } from "effect"
 import { nullEngine } from "./null-engine.ts"
-import { type Emit, median, onKernel, progress } from "./system.ts"
+import { type Emit, median, onKernel, progress, waitAll } from "./system.ts"
 
 const tokens = 200
 
@@ -15,7 +15,7 @@ const perToken = async (processes: number, rows: number): Promise<number> => {
       const pids = yield* Effect.forEach(tasks, (task) => jobs.start(task, Number.POSITIVE_INFINITY), {
         concurrency: "unbounded"
       })
-      yield* Effect.forEach(pids, jobs.wait, { concurrency: "unbounded" })
+      yield* waitAll(jobs, pids)
     })
   )
   const isFull = ({ decodes }: { readonly decodes: number }) => decodes === rows

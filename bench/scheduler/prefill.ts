@@ -2,7 +2,17 @@
 import { Deferred, Effect, Latch, Layer } from "effect"
 import { Engine } from "../../kernel/engine/engine.ts"
 import { Kernel } from "../../kernel/kernel.ts"
-import { decodes, type Emit, llama, median, onKernel, progress, type Timed, writer } from "./system.ts"
+import {
+  decodes,
+  type Emit,
+  llama,
+  median,
+  onKernel,
+  progress,
+  type Timed,
+  waitAll,
+  writer
+} from "./system.ts"
 
 /** Words enough for a task of about 1,024 tokens, with the rest of the prompt. */
 const longTask = Effect.gen(function* () {
@@ -37,7 +47,7 @@ const longestGap = async (engine: Layer.Layer<Engine, unknown>): Promise<number>
         yield* jobs.wait(yield* jobs.start(yield* longTask, 1))
         const kernel = yield* Kernel
         for (const pid of pids) yield* kernel.kill(pid, "KILL")
-        yield* Effect.forEach(pids, jobs.wait, { concurrency: "unbounded" })
+        yield* waitAll(jobs, pids)
       }),
     (e) => {
       if (e.type !== "step" || decodes(e) < decoders) return
@@ -99,7 +109,7 @@ const forks = (model: string): Promise<ReadonlyArray<number>> => {
           )
           const ends = yield* Effect.forEach(pids, first.of, { concurrency: "unbounded" })
           for (const child of pids) yield* kernel.kill(child, "KILL")
-          yield* Effect.forEach(pids, jobs.wait, { concurrency: "unbounded" })
+          yield* waitAll(jobs, pids)
           return Math.max(...ends) - began
         })
         return yield* Effect.replicateEffect(round, 3)
@@ -123,7 +133,7 @@ const prefills = (model: string): Promise<number> => {
           { concurrency: "unbounded" }
         )
         const ends = yield* Effect.forEach(pids, first.of, { concurrency: "unbounded" })
-        yield* Effect.forEach(pids, jobs.wait, { concurrency: "unbounded" })
+        yield* waitAll(jobs, pids)
         return Math.max(...ends) - began
       }),
     first.watch

@@ -1,21 +1,14 @@
 /** Agents on node-llama-cpp without noos's kernel: each writes, calls and reads in a loop of its own. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
 import { Effect } from "effect"
-import {
-  getLlama,
-  type LlamaContextSequence,
-  LlamaGrammarEvaluationState,
-  LlamaLogLevel
-} from "node-llama-cpp"
+import { LlamaGrammarEvaluationState } from "node-llama-cpp"
 import { closeTurn, message, openTurn, type Renderer, resultText, systemText } from "../../kernel/prompt.ts"
+import { textOf } from "../../kernel/syscall.ts"
 import type { AnyTool, ToolContext } from "../../kernel/tool.ts"
 import { parse } from "../../kernel/turn.ts"
 import type { Task } from "../../models/nano/task.ts"
 import { Sandbox } from "../../sandbox/sandbox.ts"
-
-type Tokens = Parameters<LlamaContextSequence["evaluate"]>[0]
+import { folderOf } from "../nano.ts"
+import { open, type Tokens } from "./bare.ts"
 
 /** Reads some tokens and writes the next call. */
 type Write = (tokens: ReadonlyArray<number>) => Promise<string>
@@ -23,13 +16,9 @@ type Write = (tokens: ReadonlyArray<number>) => Promise<string>
 /** A sequence for each agent, all on one context. */
 export const sessions = (modelPath: string, count: number, gbnf: string) =>
   Effect.gen(function* () {
-    const llama = yield* Effect.acquireRelease(
-      Effect.promise(() => getLlama({ gpu: false, build: "never", logLevel: LlamaLogLevel.error })),
-      (llama) => Effect.promise(() => llama.dispose())
-    )
-    const model = yield* Effect.promise(() => llama.loadModel({ modelPath }))
-    const context = yield* Effect.promise(() =>
-      model.createContext({ contextSize: 2048, sequences: count, threads: 1, batchSize: 512 })
+    const { context, llama, model } = yield* Effect.acquireRelease(
+      Effect.promise(() => open(modelPath, count)),
+      ({ llama }) => Effect.promise(() => llama.dispose())
     )
     const grammar = yield* Effect.promise(() => llama.createGrammar({ grammar: gbnf }))
     return Array.from({ length: count }, (): Write => {
@@ -54,10 +43,7 @@ export const sessions = (modelPath: string, count: number, gbnf: string) =>
 const call = (tools: ReadonlyArray<AnyTool>, name: string, args: unknown, context: ToolContext) => {
   const tool = tools.find((t) => t.name === name)!
   return tool.execute(args, context).pipe(
-    Effect.map(
-      (result) => tool.toModel?.(result) ?? (typeof result === "string" ? result : JSON.stringify(result))
-    ),
-    Effect.map((text) => resultText(true, text)),
+    Effect.map((result) => resultText(true, textOf(tool, result))),
     Effect.catch((error) => Effect.succeed(resultText(false, error.message)))
   )
 }
@@ -69,15 +55,7 @@ export const session = Effect.fnUntraced(function* (
   tools: ReadonlyArray<AnyTool>,
   { answer, text, world }: Task
 ) {
-  const folder = yield* Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "noos-bench-"))),
-    (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-  )
-  for (const [file, content] of world.initial) {
-    mkdirSync(dirname(join(folder, file)), { recursive: true })
-    writeFileSync(join(folder, file), content)
-  }
-  const workspace = yield* (yield* Sandbox).open(folder)
+  const workspace = yield* (yield* Sandbox).open(yield* folderOf(world))
   const context = { workspace, idempotencyKey: "", progress: () => Effect.void, self: undefined }
   return Effect.gen(function* () {
     const open = openTurn(renderer)

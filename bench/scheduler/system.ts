@@ -35,6 +35,10 @@ export interface Jobs {
   readonly wait: (pid: number) => Effect.Effect<Exit, unknown>
 }
 
+/** How they end, all of them. */
+export const waitAll = (jobs: Jobs, pids: ReadonlyArray<number>) =>
+  Effect.forEach(pids, jobs.wait, { concurrency: "unbounded" })
+
 /** What an effect on a kernel may use. */
 export type System = Kernel | Engine | Journal | Sandbox
 

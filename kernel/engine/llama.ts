@@ -39,7 +39,7 @@ export interface LlamaOptions {
 const tinyParameters = 50_000_000
 const defaultContext = 8192
 /** llama.cpp's limit. */
-const mostSequences = 256
+export const mostSequences = 256
 
 const failure = (message: string, hint: string): EngineError => new EngineError({ message, hint })
 

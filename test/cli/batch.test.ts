@@ -159,7 +159,9 @@ describe("several tasks", () => {
       [["batch", fileOf("", " ")], /no tasks/],
       [["batch", fileOf('"x"'), "--grant", "nothing"], /^noos: grant: no such tool: nothing/],
       [["run", "--trace", "/dev/full", "x"], /--trace: cannot write/],
-      [["run", "--parallel", "0", "x"], /above 0/]
+      [["run", "--trace", join(gate().folder, "data.csv"), "x"], /--trace: cannot write .*: not a file/],
+      [["run", "--parallel", "0", "x"], /above 0/],
+      [["run", "--parallel", "257", "x"], /at most 256/]
     ]
     await Promise.all(
       wrong.map(async ([args, what]) => {
@@ -200,5 +202,18 @@ describe("several tasks", () => {
     )
     const none = await call("ps", "--json")
     assert.deepInclude(none, { exitCode: 0, stdout: "", stderr: "" })
+  })
+
+  it("Ctrl-C does not lose the answers that there are", async () => {
+    const { folder } = gate()
+    const file = fileOf({ task: count, workspace: folder }, '"What is 3+4?"', {
+      task: count,
+      workspace: folder
+    })
+    const { child, until } = at(join(root, "home-answers")).start("batch", file, "--parallel", "3")
+    await until(/2: done/)
+    child.kill("SIGINT")
+    const { exitCode, stdout } = await child
+    assert.deepStrictEqual([exitCode, stdout], [130, "\n7\n"])
   })
 })

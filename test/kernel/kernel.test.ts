@@ -15,6 +15,7 @@ import { type AnyTool, defineTool } from "../../kernel/tool.ts"
 import { Bubblewrap } from "../../sandbox/bubblewrap.ts"
 import { Sandbox } from "../../sandbox/sandbox.ts"
 import { builtins } from "../../tools/index.ts"
+import { gateOf } from "../fixtures/gate.ts"
 
 // The real engine, the embedded model, the real sandbox and a real journal: nothing here is simulated.
 const home = mkdtempSync(join(tmpdir(), "noos-kernel-"))
@@ -49,30 +50,21 @@ const start = Effect.fnUntraced(function* (task: string, options: Partial<Spawn>
 
 const countAndSave = "How many lines are in data.csv, then save that number to count.txt."
 
-/** A tool that waits until it is let go, or cancelled. */
-const gate = Effect.fnUntraced(function* () {
-  const entered = yield* Deferred.make<void>()
-  const open = yield* Deferred.make<void>()
-  const seen = { cancelled: false }
-  const tool: AnyTool = defineTool({
-    name: "restart_service",
-    description: "Restart a service.",
-    input: {
-      type: "object",
-      properties: { service: { type: "string" } },
-      required: ["service"],
-      additionalProperties: false
+const gate = () =>
+  gateOf(
+    {
+      name: "restart_service",
+      description: "Restart a service.",
+      input: {
+        type: "object",
+        properties: { service: { type: "string" } },
+        required: ["service"],
+        additionalProperties: false
+      },
+      effect: "reversible"
     },
-    effect: "reversible",
-    execute: () =>
-      Deferred.succeed(entered, undefined).pipe(
-        Effect.andThen(Deferred.await(open)),
-        Effect.as("ok"),
-        Effect.onInterrupt(() => Effect.sync(() => (seen.cancelled = true)))
-      )
-  })
-  return { tool, entered, open, seen }
-})
+    "ok"
+  )
 
 layer(live, { timeout: "60 seconds", excludeTestServices: true })("kernel", (it) => {
   describe("a process", () => {

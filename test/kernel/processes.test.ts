@@ -13,9 +13,10 @@ import { Journal } from "../../kernel/journal.ts"
 import { Kernel, type Spawn } from "../../kernel/kernel.ts"
 import type { Process } from "../../kernel/process.ts"
 import { Syscalls } from "../../kernel/syscall.ts"
-import { type AnyTool, defineTool } from "../../kernel/tool.ts"
+import type { AnyTool } from "../../kernel/tool.ts"
 import { Bubblewrap } from "../../sandbox/bubblewrap.ts"
 import { Sandbox } from "../../sandbox/sandbox.ts"
+import { gateOf } from "../fixtures/gate.ts"
 import { script, scripted } from "../fixtures/scripted-engine.ts"
 
 // The real engine and KV cache, a real journal; what the model writes is scripted (see the fixture).
@@ -60,20 +61,15 @@ const results = Effect.fnUntraced(function* (pid: number) {
   return pages.filter((p) => p.role === "result").map((p) => p.text)
 })
 
-/** A tool that says when it is entered and waits until it is let go. */
-const gate = Effect.gen(function* () {
-  const entered = yield* Deferred.make<void>()
-  const open = yield* Deferred.make<void>()
-  const tool: AnyTool = defineTool({
+const gate = gateOf(
+  {
     name: "pause",
     description: "Pause.",
     input: { type: "object", properties: {}, required: [], additionalProperties: false },
-    effect: "pure",
-    execute: () =>
-      Deferred.succeed(entered, undefined).pipe(Effect.andThen(Deferred.await(open)), Effect.as("over"))
-  })
-  return { tool, entered, open }
-})
+    effect: "pure"
+  },
+  "over"
+)
 
 /** A call that takes about so many tokens to write. */
 const long = (words: number) => ["exit", { answer: "word ".repeat(words) }] as const
