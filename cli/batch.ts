@@ -53,7 +53,8 @@ const plansOf = Effect.fnUntraced(function* (content: string, name: string, fold
       priority: rest.priority ?? flags.priority,
       tokens: rest.budget_tokens ?? flags.tokens,
       seconds: rest.budget_seconds ?? flags.seconds,
-      grant: rest.grant ?? flags.grant
+      grant: rest.grant ?? flags.grant,
+      summaries: flags.summaries
     }
     const label = { line: i + 1, ...(id === undefined ? {} : { task_id: id }) }
     plans.push({ ...(yield* plan(task, settings, where)), label })

@@ -54,6 +54,10 @@ export const taskFlags = {
     Flag.optional,
     Flag.map(Option.getOrUndefined),
     Flag.withDescription("Only these tools: a,b,c")
+  ),
+  summaries: Flag.Boolean("summaries").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription("Sum up pages that leave the window (for models that can)")
   )
 }
 

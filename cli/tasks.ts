@@ -7,6 +7,7 @@ import { runTasks, type Task } from "../agents/task.ts"
 import { exit, processCalls } from "../kernel/calls.ts"
 import { Engine } from "../kernel/engine/engine.ts"
 import { type KernelEvent, Observer } from "../kernel/event.ts"
+import { memoryCalls } from "../kernel/memory/calls.ts"
 import type { Exit } from "../kernel/process.ts"
 import { Sandbox, type Workspace } from "../sandbox/sandbox.ts"
 import { builtins } from "../tools/index.ts"
@@ -26,6 +27,8 @@ export interface Settings {
   readonly seconds: number | undefined
   /** Names of tools; undefined: those that come with noos. */
   readonly grant: ReadonlyArray<string> | undefined
+  /** Whether pages that leave the window are summed up. */
+  readonly summaries: boolean
 }
 
 /** A task that has been checked. */
@@ -46,7 +49,7 @@ export const usage = (what: string, todo: string) => new Stop({ code: code.usage
 /** The tools that a process is granted. */
 const granted = (names: ReadonlyArray<string> | undefined, where: string) => {
   if (names === undefined) return Effect.succeed(builtins)
-  const tools = [...builtins, ...processCalls]
+  const tools = [...builtins, ...memoryCalls, ...processCalls]
   const unknown = names.find((name) => name !== exit.name && !tools.some((t) => t.name === name))
   return unknown === undefined
     ? Effect.succeed(tools.filter((t) => names.includes(t.name)))
@@ -76,7 +79,7 @@ export const settle = Effect.fnUntraced(function* (settings: Settings, where: st
     ...(tokens === undefined ? {} : { tokens }),
     ...(seconds === undefined ? {} : { seconds })
   }
-  return { folder, task: { program, tools, priority, budget } }
+  return { folder, task: { program: { ...program, summaries: settings.summaries }, tools, priority, budget } }
 })
 
 /** Checks a task. */

@@ -6,10 +6,11 @@ import { Effect } from "effect"
 import type { Exit, Message, Signal } from "./process.ts"
 import { type AnyTool, defineTool, type JsonSchema, type Self, ToolError } from "./tool.ts"
 
-const string = { type: "string" } as const
-const positive = { type: "integer", minimum: 1 } as const
+export const string = { type: "string" } as const
+export const positive = { type: "integer", minimum: 1 } as const
 
-const object = (properties: JsonSchema, required: ReadonlyArray<string>): JsonSchema => ({
+/** The schema of a call's arguments. */
+export const object = (properties: JsonSchema, required: ReadonlyArray<string>): JsonSchema => ({
   type: "object",
   properties,
   required,
@@ -17,7 +18,7 @@ const object = (properties: JsonSchema, required: ReadonlyArray<string>): JsonSc
 })
 
 /** `noos tool call` makes calls that belong to no process: those cannot have children. */
-const self = (ctx: { readonly self: Self | undefined }): Effect.Effect<Self, ToolError> =>
+export const self = (ctx: { readonly self: Self | undefined }): Effect.Effect<Self, ToolError> =>
   ctx.self === undefined
     ? Effect.fail(new ToolError({ code: "unavailable", message: "only a running process can call this" }))
     : Effect.succeed(ctx.self)

@@ -2,6 +2,7 @@
 import { Context } from "effect"
 import type { State } from "./journal.ts"
 import type { Exit } from "./process.ts"
+import type { Span } from "./prompt.ts"
 
 /** Times in ms; `at` is on the clock of performance.now(). */
 export type KernelEvent =
@@ -46,6 +47,17 @@ export type KernelEvent =
       readonly how: "in" | "save" | "drop"
       readonly tokens: number
     }
+  /** Pages left the window. Of the tokens that stay, `kept` were left alone and `again` have to be evaluated again. */
+  | {
+      readonly type: "evict"
+      readonly pid: number
+      readonly pages: ReadonlyArray<Span>
+      readonly freed: number
+      readonly kept: number
+      readonly again: number
+    }
+  /** A page that was not in view, or a part of one, was recalled. */
+  | { readonly type: "fault"; readonly pid: number; readonly page: number; readonly part: number }
   | ({ readonly type: "exit" } & Exit)
 
 /** Who watches. Called in the kernel's loop: it must be quick and must not throw. */

@@ -5,7 +5,7 @@ import { closeSync, existsSync, mkdirSync, openSync } from "node:fs"
 import { dirname } from "node:path"
 import { Effect, Schema, type Scope } from "effect"
 import type { Reactivity } from "effect/reactivity"
-import { type SqlClient, SqlError } from "effect/sql"
+import { type SqlClient, SqlError, type Statement } from "effect/sql"
 import * as Sqlite from "./sqlite.ts"
 import { applicationId, migrations } from "./tables.ts"
 
@@ -35,7 +35,7 @@ export const bug = "this is a bug in noos: please report it with this message"
 const foreign = "something else wrote into the file: move it away and noos starts a new one"
 
 /** All that the layers below can fail with. */
-export type Failure = SqlError.SqlError | Schema.SchemaError | JournalError
+type Failure = SqlError.SqlError | Schema.SchemaError | JournalError
 
 /** The journal itself says no. */
 export const refusal = (what: string, hint: string) => new JournalError({ message: `journal: ${what}`, hint })
@@ -48,6 +48,22 @@ export const journalError = (error: Failure): JournalError => {
   const hint = native === undefined ? foreign : (hints[code] ?? hints[code & 0xff] ?? bug)
   const message = error.message.replace(/\s*\n\s*/g, " ")
   return new JournalError({ message: `journal: ${message}`, hint, cause: error })
+}
+
+export const typed: <A, R>(effect: Effect.Effect<A, Failure, R>) => Effect.Effect<A, JournalError, R> =
+  Effect.mapError(journalError)
+
+/** Tools may return what JSON cannot carry (a bigint, a cycle); that must not take the kernel down. */
+export const json = (value: unknown): Effect.Effect<string, JournalError> =>
+  Effect.try({
+    try: () => JSON.stringify(value) ?? "null",
+    catch: (cause) => refusal(`not JSON: ${cause}`, "return plain data from the tool")
+  })
+
+/** Runs a query and decodes its rows. */
+export const read = <S extends Schema.Codec<unknown, unknown>>(row: S) => {
+  const decode = Schema.decodeUnknownEffect(Schema.Array(row))
+  return (query: Statement.Statement<object>) => typed(Effect.flatMap(query, decode))
 }
 
 /**

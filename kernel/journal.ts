@@ -11,15 +11,27 @@
  *
  * Text is kept as UTF-8, NUL included; a lone surrogate becomes U+FFFD.
  */
-import { Clock, Context, Effect, Layer, Option, Schema, type Scope } from "effect"
+import { Clock, Context, Effect, Layer, Option } from "effect"
 import { Reactivity } from "effect/reactivity"
-import { SqlError, type Statement } from "effect/sql"
-import { bug, type Failure, type JournalError, journalError, open, refusal } from "./journal-file.ts"
+import { SqlClient, SqlError } from "effect/sql"
+import { bug, type JournalError, journalError, json, open, read, refusal, typed } from "./journal-file.ts"
+import { Memories } from "./memory/memories.ts"
+import { makePages } from "./pages.ts"
 import * as Sqlite from "./sqlite.ts"
-import { Call, Event, type ExitStatus, Page, Process, Run, type State } from "./tables.ts"
+import {
+  Call,
+  Event,
+  type ExitStatus,
+  type Label,
+  type Layout,
+  type Page,
+  Process,
+  Run,
+  type State
+} from "./tables.ts"
 
 export { JournalError } from "./journal-file.ts"
-export type { Call, Event, ExitStatus, Page, Process, Run, State } from "./tables.ts"
+export type { Call, Event, ExitStatus, Frame, Label, Layout, Page, Process, Run, State } from "./tables.ts"
 
 /** The outcome half of a call; `text` is what the model is shown of it. */
 export type Outcome =
@@ -30,12 +42,31 @@ export type Outcome =
       readonly text: string
     }
 
-/** A page to append. `call` is the syscall that a `call` or `result` page belongs to. */
+/** A page to append. */
 export interface NewPage {
   readonly role: Page["role"]
   readonly text: string
   readonly tokens: number
+  /** The syscall that a `call` or `result` page belongs to. */
   readonly call?: number
+  /** Default: what the role says of its source. */
+  readonly label?: Label
+  /** The ordinal of the page whose text this one repeats; 0 for several. Searches do not find it. */
+  readonly copy?: number
+}
+
+const untrusted = { integrity: "untrusted", source: "unknown" } as const
+const written = { integrity: "untrusted", source: "model" } as const
+
+/** Whose words a page holds, if nobody says otherwise. */
+const labels: { readonly [role in Page["role"]]: Label } = {
+  system: { integrity: "trusted", source: "kernel" },
+  task: { integrity: "trusted", source: "person" },
+  thought: written,
+  call: written,
+  result: untrusted,
+  summary: untrusted,
+  note: untrusted
 }
 
 export class Journal extends Context.Service<
@@ -81,6 +112,8 @@ export class Journal extends Context.Service<
       pid: number,
       page: NewPage
     ) => Effect.Effect<{ readonly id: number; readonly ordinal: number }, JournalError>
+    /** Keeps which pages of a living process lie in the window. */
+    readonly layout: (pid: number, layout: Layout) => Effect.Effect<void, JournalError>
     /**
      * The first half of a call, with the page the model wrote it on, if given. The call may run only when this has
      * succeeded; so it is refused inside `atomically`, where success would come before the commit.
@@ -91,7 +124,7 @@ export class Journal extends Context.Service<
         readonly tool: string
         readonly args: unknown
         readonly effect: Call["effect"]
-        readonly page?: { readonly text: string; readonly tokens: number }
+        readonly page?: Pick<NewPage, "text" | "tokens" | "copy">
       }
     ) => Effect.Effect<{ readonly id: number; readonly seq: number; readonly key: string }, JournalError>
     /** The second half. A second outcome of the same call is refused. */
@@ -113,31 +146,37 @@ export class Journal extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<Call>, JournalError>
     /** A process's context, in order, with what it shares. */
     readonly pages: (pid: number) => Effect.Effect<ReadonlyArray<Page>, JournalError>
+    /** One page of it. */
+    readonly page: (pid: number, ordinal: number) => Effect.Effect<Page | undefined, JournalError>
+    /**
+     * The pages of it with all of the words, or else with any; the best first, then the newest. System pages and copies
+     * are not searched. Of what is on very many pages the newest come first, unranked.
+     */
+    readonly search: (
+      pid: number,
+      words: string,
+      limit: number
+    ) => Effect.Effect<ReadonlyArray<Page>, JournalError>
     /** The log of a run, from just after event `after`. */
     readonly events: (run: number, after?: number) => Effect.Effect<ReadonlyArray<Event>, JournalError>
     /** The calls of a run whose outcome is unknown. */
     readonly unfinished: (run: number) => Effect.Effect<ReadonlyArray<Call>, JournalError>
   }
 >()("noos/Journal") {
-  /** Opens the file, creating it and its folder for this user alone, and brings an older one up to date. */
-  static readonly layer = (filename: string): Layer.Layer<Journal, JournalError> =>
-    Layer.effect(Journal, make(filename)).pipe(Layer.provide(Reactivity.layer))
+  /**
+   * Opens the file, creating it and its folder for this user alone, and brings an older one up to date. What is
+   * remembered lies in the same file, behind the same connection.
+   */
+  static readonly layer = (filename: string): Layer.Layer<Journal | Memories, JournalError> =>
+    Layer.effect(Journal, make).pipe(
+      Layer.merge(Memories.layer),
+      Layer.provide(Layer.effect(SqlClient.SqlClient, open(filename))),
+      Layer.provide(Reactivity.layer)
+    )
 }
 
-const typed: <A, R>(effect: Effect.Effect<A, Failure, R>) => Effect.Effect<A, JournalError, R> =
-  Effect.mapError(journalError)
-
-/** Tools may return what JSON cannot carry (a bigint, a cycle); that must not take the kernel down. */
-const json = (value: unknown): Effect.Effect<string, JournalError> =>
-  Effect.try({
-    try: () => JSON.stringify(value) ?? "null",
-    catch: (cause) => refusal(`not JSON: ${cause}`, "return plain data from the tool")
-  })
-
-const make = Effect.fnUntraced(function* (
-  filename: string
-): Effect.fn.Return<Journal["Service"], JournalError, Scope.Scope | Reactivity.Reactivity> {
-  const sql = yield* open(filename)
+const make: Effect.Effect<Journal["Service"], never, SqlClient.SqlClient> = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
   const now = Clock.currentTimeMillis
 
   const beginRun: Journal["Service"]["beginRun"] = Effect.fn("Journal.beginRun")(function* (run) {
@@ -166,8 +205,10 @@ const make = Effect.fnUntraced(function* (
     const budget = yield* json(child.budget ?? {})
     const origin = child.forked === true ? (child.parent ?? null) : null
     const [row] = yield* sql<{ pid: number }>`
-      INSERT INTO processes (run, parent, origin, shared, program, state, why, priority, budget, usage, created, updated)
-      VALUES (${child.run}, ${child.parent ?? null}, ${origin}, (${pagesOf(origin)}), ${child.program}, 'ready',
+      INSERT INTO processes
+        (run, parent, origin, shared, layout, program, state, why, priority, budget, usage, created, updated)
+      VALUES (${child.run}, ${child.parent ?? null}, ${origin}, (${pagesOf(origin)}),
+        (SELECT layout FROM processes WHERE pid = ${origin}), ${child.program}, 'ready',
         ${origin === null ? "spawn" : "fork"}, ${child.priority ?? 0}, ${budget}, '{}', ${at}, ${at})
       RETURNING pid`
     return row!.pid
@@ -198,15 +239,23 @@ const make = Effect.fnUntraced(function* (
   }, typed)
 
   const insertPage = Effect.fnUntraced(function* (pid: number, page: NewPage) {
+    const label = JSON.stringify(page.label ?? labels[page.role])
     const [row] = yield* sql<{ id: number; ordinal: number }>`
-      INSERT INTO pages (pid, ordinal, role, text, tokens, call, created)
+      INSERT INTO pages (pid, ordinal, role, text, tokens, call, label, copy, created)
       VALUES (${pid}, (${pagesOf(pid)}) + 1, ${page.role},
-        ${page.text}, ${page.tokens}, ${page.call ?? null}, ${yield* now})
+        ${page.text}, ${page.tokens}, ${page.call ?? null}, ${label}, ${page.copy ?? null}, ${yield* now})
       RETURNING id, ordinal`
     return row!
   })
 
   const appendPage: Journal["Service"]["appendPage"] = Effect.fn("Journal.appendPage")(insertPage, typed)
+
+  const layout: Journal["Service"]["layout"] = Effect.fn("Journal.layout")(function* (pid, frames) {
+    const kept = yield* sql`
+      UPDATE processes SET layout = ${JSON.stringify(frames)}, updated = ${yield* now}
+      WHERE pid = ${pid} AND state <> 'zombie' RETURNING pid`
+    if (kept.length === 0) return yield* refusal(`process ${pid} has exited, or never was`, bug)
+  }, typed)
 
   const syscallIntent: Journal["Service"]["syscallIntent"] = Effect.fn("Journal.syscallIntent")(function* (
     pid,
@@ -256,15 +305,9 @@ const make = Effect.fnUntraced(function* (
       .withTransaction(effect)
       .pipe(Effect.catchIf(SqlError.isSqlError, (error) => Effect.fail(journalError(error))))
 
-  /** Runs a query and decodes its rows. */
-  const read = <S extends Schema.Codec<unknown, unknown>>(row: S) => {
-    const decode = Schema.decodeUnknownEffect(Schema.Array(row))
-    return (query: Statement.Statement<object>) => typed(Effect.flatMap(query, decode))
-  }
   const readRuns = read(Run)
   const readProcesses = read(Process)
   const readCalls = read(Call)
-  const readPages = read(Page)
   const readEvents = read(Event)
 
   return Journal.of({
@@ -274,6 +317,7 @@ const make = Effect.fnUntraced(function* (
     transition,
     exit,
     appendPage,
+    layout,
     syscallIntent,
     syscallOutcome,
     event,
@@ -297,15 +341,7 @@ const make = Effect.fnUntraced(function* (
           ? sql`SELECT * FROM syscalls WHERE pid = ${of.pid} ORDER BY seq`
           : sql`SELECT * FROM syscalls WHERE pid IN (SELECT pid FROM processes WHERE run = ${of.run}) ORDER BY id`
       ),
-    pages: (pid) =>
-      readPages(sql`
-        WITH RECURSIVE line (pid, until) AS (
-          VALUES (${pid}, 9223372036854775807)
-          UNION ALL
-          SELECT p.origin, min(line.until, p.shared) FROM processes p JOIN line ON p.pid = line.pid
-          WHERE p.origin IS NOT NULL
-        )
-        SELECT pages.* FROM pages JOIN line ON pages.pid = line.pid AND ordinal <= until ORDER BY ordinal`),
+    ...makePages(sql),
     events: (run, after = 0) =>
       readEvents(sql`SELECT * FROM events WHERE run = ${run} AND seq > ${after} ORDER BY seq`),
     unfinished: (run) =>

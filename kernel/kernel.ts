@@ -6,16 +6,31 @@ import type { Workspace } from "../sandbox/sandbox.ts"
 import { type Budget, budgetOf, lend, nothing } from "./budget.ts"
 import { exit } from "./calls.ts"
 import { Engine, type EngineError } from "./engine/engine.ts"
+import { callGrammar } from "./engine/gbnf.ts"
+import { type KernelEvent, Observer } from "./event.ts"
 import { makeImages } from "./image.ts"
 import { Journal, type JournalError } from "./journal.ts"
 import { makeLoop } from "./loop.ts"
-import { alive, type Exit, type Message, type Process, type Program, type Signal, unused } from "./process.ts"
-import { message, openTurn, resultText } from "./prompt.ts"
+import { append, born, tokensOf } from "./memory/context.ts"
+import { Memories } from "./memory/memories.ts"
+import { makeMemory } from "./memory/memory.ts"
+import { Pager } from "./memory/pager.ts"
+import { makeWindow } from "./memory/window.ts"
+import {
+  alive,
+  type Exit,
+  type Message,
+  type Process,
+  type Program,
+  type Signal,
+  silent,
+  unused
+} from "./process.ts"
+import { askSummary, message, resultText, type Span } from "./prompt.ts"
 import { newborn } from "./scheduler.ts"
 import { type Calls, selfOf } from "./self.ts"
 import type { Approve } from "./syscall.ts"
 import { type AnyTool, badInput, ToolError } from "./tool.ts"
-import { makePages } from "./turn.ts"
 
 /** A process to start. */
 export interface Spawn {
@@ -43,6 +58,11 @@ export interface Fork {
   readonly seed?: number
   readonly budget?: Partial<Budget>
 }
+
+/** Characters of a summary. */
+const longestSummary = 400
+/** The lowest priority. */
+const leisure = -20
 
 /** Messages that wait in a mailbox before senders are told that it is full. */
 const mailboxSize = 64
@@ -76,13 +96,24 @@ const make = Effect.gen(function* () {
   const engine = yield* Engine
   const journal = yield* Journal
   const kernelScope = yield* Effect.scope
-  const pages = makePages(engine)
-  const loop = yield* makeLoop(pages, (p) => selfOf(p, calls))
-  const { atRest, fault, observe, ready, served, table, wake } = loop
-  const imageOf = yield* makeImages(engine, pages.mostInString)
+  const memories = yield* Memories
+  const watcher = yield* Observer
+  /** A watcher that throws is its own fault, and costs the process nothing. */
+  const observe = (event: KernelEvent) => {
+    try {
+      watcher(event)
+    } catch {}
+  }
+  const window = makeWindow(engine)
+  const policy = yield* Pager
+  const memory = makeMemory({ window, journal, policy, observe, going: (pid, pages) => sumUp(pid, pages) })
+  const loop = yield* makeLoop(window, memory, observe, (p) => selfOf(p, calls))
+  const { atRest, fault, ready, served, table, wake } = loop
+  const imageOf = yield* makeImages(engine, window.mostInString)
 
   type Born = Pick<Process, "parent" | "run" | "program" | "image" | "tools" | "task" | "priority"> &
-    Pick<Process, "budget" | "workspace" | "approve" | "memory" | "sequence" | "pending" | "turn">
+    Pick<Process, "budget" | "workspace" | "approve" | "memory" | "sequence" | "context" | "pending"> &
+    Pick<Process, "turn" | "said" | "past">
 
   /** Puts a process into the table, with nothing done yet. */
   const begin = Effect.fnUntraced(function* (pid: number, born: Born) {
@@ -100,6 +131,9 @@ const make = Effect.gen(function* () {
       since: served(),
       share: newborn,
       calling: undefined,
+      remark: {},
+      summariser: undefined,
+      summary: undefined,
       outcome: undefined,
       signals: [],
       terminating: false,
@@ -122,7 +156,7 @@ const make = Effect.gen(function* () {
   })
 
   const spawn = Effect.fn("Kernel.spawn")(function* (options: Spawn) {
-    const { budget: asked = {}, priority = 0, program, run, task, workspace } = options
+    const { budget: wanted = {}, priority = 0, program, run, task, workspace } = options
     const { approve = () => Effect.succeed(false) } = options
     if (typeof task !== "string" || task.trim() === "") return yield* badInput("the task is empty")
     const names = options.tools.map((t) => t.name)
@@ -137,15 +171,16 @@ const make = Effect.gen(function* () {
       const foreign = parent && tools.find((tool) => !parent.tools.includes(tool))
       if (foreign !== undefined)
         return yield* new ToolError({ code: "denied", message: `the parent may not call ${foreign.name}` })
-      const budget = yield* budgetOf(parent, asked, yield* Clock.currentTimeMillis)
+      const budget = yield* budgetOf(parent, wanted, yield* Clock.currentTimeMillis)
       const family = parent === undefined ? {} : { parent: parent.pid }
       const pid = yield* journal.spawn({ run, ...family, program: program.name, priority, budget })
       yield* journal.appendPage(pid, { role: "system", ...image.system })
       yield* journal.appendPage(pid, { role: "task", text: task, tokens: page.length })
-      const said = { parent, run, program, image, tools, task, priority, budget, workspace, approve }
-      const pending = [...image.prefix, ...page, ...openTurn(engine)]
-      const memory = yield* Scope.fork(kernelScope)
-      yield* begin(pid, { ...said, memory, sequence: undefined, pending, turn: undefined })
+      const asked = { parent, run, program, image, tools, task, priority, budget, workspace, approve }
+      const context = born(image.prefix, page)
+      const pending = [...image.prefix, ...page, ...window.opening]
+      const none = { sequence: undefined, turn: undefined, said: silent, past: [] }
+      yield* begin(pid, { ...asked, ...none, memory: yield* Scope.fork(kernelScope), context, pending })
       if (parent !== undefined) lend(parent, budget)
       return pid
     })
@@ -163,28 +198,82 @@ const make = Effect.gen(function* () {
       if (p.calling === undefined && text !== undefined)
         return yield* badInput(`process ${origin} is in no call whose result the text could be`)
       const budget = yield* budgetOf(p, asked, yield* Clock.currentTimeMillis)
-      const memory = yield* Scope.fork(kernelScope)
-      const sequence = p.sequence && (yield* Scope.provide(engine.fork(p.sequence), memory))
+      const cache = yield* Scope.fork(kernelScope)
+      const sequence = p.sequence && (yield* Scope.provide(engine.fork(p.sequence), cache))
       const { approve, image, priority, run, task, tools, workspace } = p
       const sampling = { ...p.program.sampling, seed: seed ?? p.program.sampling.seed }
       const program = { ...p.program, sampling }
       const kin = { run, parent: origin, forked: true, program: program.name, priority, budget }
       const pid = yield* journal.spawn(kin)
-      let { pending } = p
-      if (text !== undefined) {
-        const result = resultText(true, pages.clip(text))
-        const page = pages.result(result)
-        yield* journal.appendPage(pid, { role: "result", text: result, tokens: page.tokens })
-        pending = page.pending
+      const { context, past, pending, said, turn } = p
+      const same = {
+        parent: p,
+        run,
+        image,
+        tools,
+        priority,
+        workspace,
+        approve,
+        context,
+        past,
+        pending,
+        said
       }
-      const turn = p.turn && { ...p.turn }
-      const same = { parent: p, run, image, tools, priority, workspace, approve, memory, sequence, turn }
-      const child = yield* begin(pid, { ...same, program, task: text ?? task, budget, pending })
+      const own = { program, task: text ?? task, budget, memory: cache, sequence, turn }
+      const child = yield* begin(pid, { ...same, ...own })
+      if (text !== undefined) {
+        // Its page for the call is shared if the call has begun.
+        const { shared } = (yield* journal.process(pid))!
+        yield* memory.enter(child, { text: resultText(true, text), page: shared + 1, source: "fork" })
+      }
       lend(p, budget)
       if (sequence !== undefined) yield* ready(child, "fork")
       return pid
     })
     return yield* atRest(birth)
+  })
+
+  const exitOnly = yield* Effect.cached(
+    Effect.suspend(() => engine.grammar(callGrammar([exit], { maxStringLength: longestSummary })))
+  )
+
+  /**
+   * Lets a fork sum up the pages that go, before they do. It has read them already, can do nothing but answer, and runs
+   * when nobody else wants to. No summary is worth a fault: where there is no room or no budget, there is none.
+   */
+  const sumUp = Effect.fnUntraced(function* (
+    origin: number,
+    pages: ReadonlyArray<Span>
+  ): Effect.fn.Return<void, JournalError | EngineError> {
+    const p = table.get(origin)
+    if (p?.program.summaries !== true || p.summariser !== undefined) return
+    const text = askSummary(pages)
+    const { result, tokens } = window.exchange(p.said.tokens, text)
+    const page = { page: p.context.pages + 2, about: p.said.about, tokens, pinned: false }
+    const context = append(p.context, { ...page, label: { integrity: "trusted", source: "kernel" } })
+    const needed = window.most / 2
+    if (context.size + window.opening.length + needed > window.size) return
+    const wanted = { tokens: tokens.length + Math.ceil(needed), syscalls: 1, processes: 0 }
+    const now = yield* Clock.currentTimeMillis
+    const budget = yield* budgetOf(p, wanted, now).pipe(Effect.catchTag("ToolError", () => Effect.undefined))
+    if (budget === undefined) return
+    const cache = yield* Scope.fork(kernelScope)
+    const sequence = yield* Scope.provide(engine.fork(p.sequence!), cache)
+    const { approve, run, said, workspace } = p
+    const program = { ...p.program, name: "summary", summaries: false }
+    const kin = { run, parent: origin, forked: true, program: program.name, priority: leisure, budget }
+    const pid = yield* journal.spawn(kin)
+    yield* journal.appendPage(pid, { role: "result", text, tokens: result })
+    const image = { ...p.image, grammar: yield* exitOnly }
+    const pending = [...tokensOf(context), ...window.opening].slice(sequence.length)
+    const same = { parent: p, run, program, image, workspace, approve, budget, said, context }
+    const own = { task: text, priority: leisure, tools: [exit], memory: cache, sequence, pending }
+    const child = yield* begin(pid, { ...same, ...own, turn: undefined, past: [] })
+    lend(p, budget)
+    // Nobody waits for it, and nobody else's child is it.
+    p.children.delete(child)
+    p.summariser = child
+    yield* ready(child, "fork")
   })
 
   const living = Effect.fnUntraced(function* (pid: number) {
@@ -223,7 +312,9 @@ const make = Effect.gen(function* () {
     kill,
     find: (pid) => table.get(pid),
     forget: (p) => table.delete(p.pid),
-    event: journal.event
+    journal,
+    memories,
+    window
   }
 
   return Kernel.of({ spawn, fork, wait, kill, processes: Effect.sync(() => [...table.values()]) })

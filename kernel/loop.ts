@@ -12,14 +12,16 @@ import { Cause, Clock, Context, Deferred, Effect, Exit as EffectExit, Latch, Sco
 import { giveBack, spentTokens } from "./budget.ts"
 import { exit } from "./calls.ts"
 import { type Decoded, Engine, type EngineError } from "./engine/engine.ts"
-import { type KernelEvent, Observer } from "./event.ts"
+import type { KernelEvent } from "./event.ts"
 import { type ExitStatus, Journal, type JournalError, type State } from "./journal.ts"
+import { recall } from "./memory/calls.ts"
+import type { Memory } from "./memory/memory.ts"
+import type { Window } from "./memory/window.ts"
 import { alive, type Exit, type Process } from "./process.ts"
-import { resultText } from "./prompt.ts"
+import { aboutCall, parse, resultText } from "./prompt.ts"
 import * as scheduler from "./scheduler.ts"
 import { refusal, Syscalls } from "./syscall.ts"
 import { badInput, type Self } from "./tool.ts"
-import { type Pages, parse } from "./turn.ts"
 
 /** The policy by which rows of the KV cache and slices are given. */
 export const SchedulerPolicy = Context.Reference<scheduler.Policy>("noos/SchedulerPolicy", {
@@ -27,18 +29,16 @@ export const SchedulerPolicy = Context.Reference<scheduler.Policy>("noos/Schedul
 })
 
 /** Starts the loop; it ends with the scope. `selfOf` gives what a process's own calls may ask of the kernel. */
-export const makeLoop = Effect.fnUntraced(function* (pages: Pages, selfOf: (p: Process) => Self) {
+export const makeLoop = Effect.fnUntraced(function* (
+  window: Window,
+  memory: Memory,
+  observe: (event: KernelEvent) => void,
+  selfOf: (p: Process) => Self
+) {
   const engine = yield* Engine
   const journal = yield* Journal
   const syscalls = yield* Syscalls
   const policy = yield* SchedulerPolicy
-  const watcher = yield* Observer
-  /** A watcher that throws is its own fault, and costs the process nothing. */
-  const observe = (event: KernelEvent) => {
-    try {
-      watcher(event)
-    } catch {}
-  }
   const kernelScope = yield* Effect.scope
 
   const table = new Map<number, Process>()
@@ -74,7 +74,7 @@ export const makeLoop = Effect.fnUntraced(function* (pages: Pages, selfOf: (p: P
     reason: string,
     answer: unknown = null
   ): Effect.fn.Return<void, JournalError> {
-    for (const child of p.children) {
+    for (const child of p.summariser === undefined ? p.children : [...p.children, p.summariser]) {
       if (child.state !== "zombie")
         yield* end(child, status === "interrupted" ? status : "killed", "its parent ended")
       table.delete(child.pid)
@@ -87,6 +87,11 @@ export const makeLoop = Effect.fnUntraced(function* (pages: Pages, selfOf: (p: P
     p.pending = []
     p.turn = undefined
     if (p.parent !== undefined) giveBack(p.parent, p)
+    if (p.parent?.summariser === p) {
+      p.parent.summariser = undefined
+      p.parent.summary = status === "ok" ? String(answer) : undefined
+      table.delete(p.pid)
+    }
     yield* Effect.forkIn(Scope.close(p.scope, EffectExit.void), kernelScope)
     yield* Scope.close(p.memory, EffectExit.void)
     p.sequence = undefined
@@ -104,15 +109,22 @@ export const makeLoop = Effect.fnUntraced(function* (pages: Pages, selfOf: (p: P
       return yield* end(p, "budget", `more than ${p.budget.syscalls} syscalls`)
     const request = parse(turn.text)
     p.calling = request?.tool ?? "malformed call"
+    // A token that only ended the turn is not in the sequence.
+    const kept = p.sequence!.length - p.context.size - window.opening.length
+    const about = request === undefined ? p.calling : aboutCall(request.tool, request.args)
+    p.said = { text: turn.text, tokens: turn.tokens.slice(0, kept), about }
+    // Who looks for words shall not find those that say what was looked for.
+    const copy = request?.tool === recall.name ? { copy: 0 } : {}
+    const page = { text: turn.text, tokens: turn.tokens.length, ...copy }
     yield* setState(p, "blocked", p.calling)
     const serve = Effect.gen(function* () {
       if (request !== undefined) {
         const { approve, pid, tools, workspace } = p
         const progress = (text: string) => Effect.sync(() => observe({ type: "progress", pid, text }))
         const caller = { pid, tools, workspace, approve, progress, self: selfOf(p) }
-        return yield* syscalls.dispatch(caller, { ...request, page: turn })
+        return yield* syscalls.dispatch(caller, { ...request, page })
       }
-      yield* journal.appendPage(p.pid, { role: "call", ...turn })
+      yield* journal.appendPage(p.pid, { role: "call", ...page })
       return refusal(badInput("malformed call: write one JSON object"))
     })
     yield* serve.pipe(
@@ -147,16 +159,15 @@ export const makeLoop = Effect.fnUntraced(function* (pages: Pages, selfOf: (p: P
       if (!failed) return yield* end(p, "ok", "exit", outcome.result)
       return yield* end(p, p.denied ? "denied" : "failed", "the process gave up", outcome.result)
     }
-    const text = resultText(outcome.ok, pages.clip(outcome.text))
-    const page = pages.result(text)
-    yield* journal.appendPage(p.pid, {
-      role: "result",
-      text,
-      tokens: page.tokens,
+    yield* memory.enter(p, {
+      text: resultText(outcome.ok, outcome.text),
+      // The call has a page, and so has its result.
+      page: p.context.pages + 2,
+      source: request?.tool ?? "kernel",
       ...(outcome.id === undefined ? {} : { call: outcome.id })
     })
+    if (p.doomed !== undefined) return yield* end(p, p.doomed.status, p.doomed.reason)
     p.usage.cachedTokens += p.sequence!.length
-    p.pending = page.pending
     yield* ready(p, "result")
   })
 
@@ -224,11 +235,10 @@ export const makeLoop = Effect.fnUntraced(function* (pages: Pages, selfOf: (p: P
   /** Takes in one token of the model's call. A call that takes too much of the window is cut off. */
   const advance = (p: Process, decoded: Decoded): boolean => {
     p.usage.generatedTokens++
-    p.turn ??= { text: "", tokens: 0 }
-    p.turn.text += decoded.text
-    p.turn.tokens++
+    const { text, tokens } = p.turn ?? { text: "", tokens: [] }
+    p.turn = { text: text + decoded.text, tokens: [...tokens, decoded.token] }
     observe({ type: "token", pid: p.pid, text: decoded.text })
-    return decoded.done || p.turn.tokens >= pages.most
+    return decoded.done || p.turn.tokens.length >= window.most
   }
 
   const pass = Effect.gen(function* () {
@@ -297,7 +307,7 @@ export const makeLoop = Effect.fnUntraced(function* (pages: Pages, selfOf: (p: P
     return yield* Effect.raceFirst(Deferred.await(done), Deferred.await(fault))
   })
 
-  return { table, observe, ready, atRest, fault, wake: work.open, served: () => clock.served }
+  return { table, ready, atRest, fault, wake: work.open, served: () => clock.served }
 })
 
 /** Whether a process reads its program's prefix itself: nobody does it now, or somebody who has to wait longer. */

@@ -7,8 +7,11 @@ import type { Budget, Slice } from "./budget.ts"
 import type { Sampling, Sequence, Token } from "./engine/engine.ts"
 import type { Image } from "./image.ts"
 import type { ExitStatus, State } from "./journal.ts"
+import type { Context, Copy } from "./memory/context.ts"
+import type { Past } from "./memory/progress.ts"
 import type { Share } from "./scheduler.ts"
 import type { Approve, Outcome, Request } from "./syscall.ts"
+import type { Label } from "./tables.ts"
 import type { AnyTool } from "./tool.ts"
 
 /** What a process runs: how it is told to work, and how its tokens are chosen. */
@@ -19,6 +22,8 @@ export interface Program {
   /** Whether a call may be preceded by a `thought`. */
   readonly thought: boolean
   readonly sampling: Sampling
+  /** Whether pages that are paged out leave a summary of them behind, which a fork writes. Default: no. */
+  readonly summaries?: boolean
 }
 
 /** What a process has used. `cachedTokens` were in the KV cache when a turn began, and were not evaluated again. */
@@ -59,6 +64,20 @@ export interface Message {
  */
 export type Signal = "STOP" | "CONT" | "TERM" | "KILL" | "INT"
 
+/** What a call says of its own page, and of others, for when its result is there. */
+export interface Remark {
+  /** It stays in view. */
+  readonly pinned?: true
+  /** It repeats a page, or a part of one. */
+  readonly copy?: Copy
+  /** Not the tool's own words, but these are what the result is made of. */
+  readonly label?: Label
+  /** Pages that it found. */
+  readonly touched?: ReadonlyArray<number>
+  /** A page that may go. */
+  readonly forget?: number
+}
+
 export interface Process {
   readonly pid: number
   /** Who spawned or forked it; undefined for one that a person started. */
@@ -97,10 +116,21 @@ export interface Process {
   share: Share
   /** Its tokens and its KV cache, from when its program is loaded. */
   sequence: Sequence | undefined
+  /** What lies in its window. */
+  context: Context
   /** Tokens of its context that the sequence does not have yet. */
   pending: ReadonlyArray<Token>
   /** What the model has written of its present call; undefined between turns. */
-  turn: { text: string; tokens: number } | undefined
+  turn: { text: string; tokens: ReadonlyArray<Token> } | undefined
+  /** The call that is under way: as it was written, its tokens as far as the sequence has them, and in a few words. */
+  said: { readonly text: string; readonly tokens: ReadonlyArray<Token>; readonly about: string }
+  /** What the call under way has said. */
+  remark: Remark
+  /** Who sums up what was last paged out, and what it has written. */
+  summariser: Process | undefined
+  summary: string | undefined
+  /** Its latest exchanges, by which a loop shows. */
+  past: ReadonlyArray<Past>
   /** The tool whose call is under way; undefined outside calls. */
   calling: string | undefined
   /** What became of its call, put here by the call and taken by the kernel's loop. */
@@ -114,5 +144,8 @@ export interface Process {
   /** A person said no to one of its calls. */
   denied: boolean
 }
+
+/** Of a process that has called nothing yet. */
+export const silent: Process["said"] = { text: "", tokens: [], about: "" }
 
 export const alive = (p: Process): boolean => p.state !== "zombie"

@@ -57,6 +57,45 @@ export const systemText = (tools: ReadonlyArray<ToolCard>, instructions = ""): s
 /** A result page. Errors say so first, so that a model need not guess from the text. */
 export const resultText = (ok: boolean, text: string): string => `${ok ? "result" : "error"}: ${text}`
 
+/** The first and the last of pages that follow each other. */
+export type Span = readonly [first: number, last: number]
+
+/** An exchange that has been paged out: the number of its result's page, and the call in a few words. */
+export interface Gone {
+  readonly page: number
+  readonly about: string
+}
+
+/** What a stub names of the pages that it stands for: the latest ones. */
+const named = 3
+
+const spansText = (spans: ReadonlyArray<Span>): string =>
+  spans.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(", ")
+
+/** What stands for exchanges that have been paged out, with a summary of them if there is one. */
+export const stubText = (spans: ReadonlyArray<Span>, gone: ReadonlyArray<Gone>, summary?: string): string => {
+  const latest = gone.slice(-named).map(({ about, page }) => `${page} ${about}`)
+  const said = summary === undefined ? "" : `\nsummary: ${summary}`
+  return `[paged out: pages ${spansText(spans)}; last ${latest.join(", ")}; recall reads them]${said}`
+}
+
+/** Asks for a summary, where the result of a call would stand. */
+export const askSummary = (spans: ReadonlyArray<Span>): string =>
+  `pages ${spansText(spans)} go out of view. Call exit now: its answer is a summary, in at most 60 words, of what all ` +
+  "pages so far say that matters for the task."
+
+/** The beginning and the end of a result of so many characters that is too long to be shown whole. */
+export const longText = (head: string, page: number, characters: number, tail: string): string =>
+  `${head}\n[page ${page} is longer, ${characters} characters: recall reads it in parts]\n${tail}`
+
+/** A part of a long page that was recalled. */
+export const partText = (page: number, part: number, more: boolean, text: string): string =>
+  `[page ${page}, part ${part}${more ? "" : ", the last"}]\n${text}`
+
+/** Lines in which searched words were found, each with where it is: a page's number, or a memory's. */
+export const foundText = (found: ReadonlyArray<{ readonly where: string; readonly line: string }>): string =>
+  found.length === 0 ? "nothing found" : found.map(({ line, where }) => `${where}: ${line}`).join("\n")
+
 /** The call as the model writes it, in the one spelling that traces use. */
 export const callText = (tool: string, args: unknown): string => JSON.stringify({ tool, args })
 
@@ -80,3 +119,27 @@ export const openTurn = (engine: Renderer): ReadonlyArray<Token> =>
 /** Tokens that close the model's turn after its call. */
 export const closeTurn = (engine: Renderer): ReadonlyArray<Token> =>
   engine.tokenize(engine.template.model[1], true)
+
+/** The call in a model's words, if it is one. */
+export const parse = (text: string): { readonly tool: string; readonly args: unknown } | undefined => {
+  try {
+    const call: unknown = JSON.parse(text)
+    if (typeof call !== "object" || call === null || !("tool" in call) || typeof call.tool !== "string")
+      return undefined
+    return { tool: call.tool, args: "args" in call ? call.args : {} }
+  } catch {
+    return undefined
+  }
+}
+
+/** Characters of an argument by which a call is named. */
+const aboutLength = 32
+
+/** A call in a few words: its tool, and the beginning of its first argument that is a text. */
+export const aboutCall = (tool: string, args: unknown): string => {
+  const texts = typeof args === "object" && args !== null ? Object.values(args) : []
+  const text = texts.find((value) => typeof value === "string")
+  return text === undefined
+    ? tool
+    : `${tool} ${text.slice(0, aboutLength).toWellFormed().replace(/\s+/g, " ").trim()}`
+}

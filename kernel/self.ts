@@ -1,29 +1,28 @@
 /** What a process's own calls may ask of the kernel: the kernel's functions, narrowed to what is its own. */
 import { Deferred, Effect, Queue } from "effect"
 import { divided } from "./budget.ts"
-import type { JournalError } from "./journal.ts"
+import type { Journal } from "./journal.ts"
 import type { Kernel } from "./kernel.ts"
+import type { Memories } from "./memory/memories.ts"
+import { recallOf } from "./memory/recall.ts"
+import type { Window } from "./memory/window.ts"
 import type { Message, Process } from "./process.ts"
-import { type Self, ToolError } from "./tool.ts"
+import { asToolError, type Self, ToolError } from "./tool.ts"
 
 /** What it is made of. */
 export interface Calls extends Pick<Kernel["Service"], "spawn" | "fork" | "kill"> {
   readonly find: (pid: number) => Process | undefined
   /** Takes a zombie out of the table. */
   readonly forget: (p: Process) => void
-  readonly event: (pid: number, kind: string, data: object) => Effect.Effect<number, JournalError>
+  readonly journal: Journal["Service"]
+  readonly memories: Memories["Service"]
+  readonly window: Window
 }
 
 /** Characters of one message. */
 const longest = 16_384
 
 const refuse = (code: ToolError["code"], message: string) => Effect.fail(new ToolError({ code, message }))
-
-/** A kernel that cannot do its work fails by itself; the call only says so. */
-const asToolError = <A, E extends { readonly message: string }>(effect: Effect.Effect<A, E>) =>
-  Effect.mapError(effect, (e) =>
-    e instanceof ToolError ? e : new ToolError({ code: "failed", message: e.message })
-  )
 
 export const selfOf = (p: Process, kernel: Calls): Self => ({
   pid: p.pid,
@@ -65,7 +64,7 @@ export const selfOf = (p: Process, kernel: Calls): Self => ({
       return yield* refuse("not_found", `no process ${pid} to send to`)
     if (text.length > longest)
       return yield* refuse("too_large", `a message has at most ${longest} characters, got ${text.length}`)
-    yield* asToolError(kernel.event(p.pid, "message", { to: pid, text }))
+    yield* asToolError(kernel.journal.event(p.pid, "message", { to: pid, text }))
     if (!Queue.offerUnsafe(to.mailbox, { from: p.pid, text })) {
       const message = `the mailbox of process ${pid} is full`
       return yield* new ToolError({ code: "limit", message, retryable: true })
@@ -80,6 +79,8 @@ export const selfOf = (p: Process, kernel: Calls): Self => ({
           refuse("timeout", `no message came within ${seconds} s`)
       })
     ),
+
+  ...recallOf(p, kernel),
 
   kill: (pid, signal) => {
     let at = kernel.find(pid)

@@ -7,7 +7,7 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js"
 import { Clock, Context, Effect, Layer } from "effect"
 import type { Workspace } from "../sandbox/sandbox.ts"
-import { Journal, type JournalError } from "./journal.ts"
+import { Journal, type JournalError, type NewPage } from "./journal.ts"
 import { type AnyTool, badInput, type Self, ToolError } from "./tool.ts"
 
 /** A call as it comes in: nothing about it has been believed yet. */
@@ -15,7 +15,7 @@ export interface Request {
   readonly tool: string
   readonly args: unknown
   /** The page that the model wrote it on. */
-  readonly page?: { readonly text: string; readonly tokens: number }
+  readonly page?: Pick<NewPage, "text" | "tokens" | "copy">
 }
 
 /** What became of a call. `id` is its number in the journal; a call that was refused before it began has none. */

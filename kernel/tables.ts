@@ -17,6 +17,37 @@ export type ExitStatus = typeof ExitStatus.Type
 const Stored = Schema.fromJsonString(Schema.Json)
 const StoredRecord = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json))
 
+/** Where a text comes from, and whether what it says may be followed: only a person's words and the kernel's may. */
+export const Label = Schema.Struct({
+  integrity: Schema.Literals(["trusted", "untrusted"]),
+  source: Schema.String
+})
+export type Label = typeof Label.Type
+const StoredLabel = Schema.fromJsonString(Label)
+
+/** Pages that are in a window, or have left it, together. */
+export const Frame = Schema.Struct({
+  /** An `exchange` is a call with its result; a `stub` stands for pages that have left the window. */
+  kind: Schema.Literals(["system", "task", "exchange", "stub"]),
+  /** The first and the last ordinal of pages that follow each other. */
+  pages: Schema.Array(Schema.Tuple([Schema.Int, Schema.Int])),
+  /** What it takes of the window. */
+  tokens: Schema.Int,
+  /** Never leaves the window. */
+  pinned: Schema.Boolean,
+  /** The ordinal that was the newest when it was last used. */
+  used: Schema.Int
+})
+export type Frame = typeof Frame.Type
+
+/** Which of a context's pages lie in the window, in their order there. */
+export const Layout = Schema.Struct({
+  /** The newest ordinal it speaks of: later pages are in the window. */
+  pages: Schema.Int,
+  frames: Schema.Array(Frame)
+})
+export type Layout = typeof Layout.Type
+
 /** One `noos run`, with the processes it started. */
 export const Run = Schema.Struct({
   id: Schema.Int,
@@ -55,6 +86,8 @@ export const Process = Schema.Struct({
   /** Set by `exit`, with the answer. */
   status: Schema.NullOr(ExitStatus),
   answer: Schema.NullOr(Stored),
+  /** Null while all of its pages are in the window. */
+  layout: Schema.NullOr(Schema.fromJsonString(Layout)),
   created: Schema.Int,
   updated: Schema.Int
 })
@@ -92,9 +125,32 @@ export const Page = Schema.Struct({
   tokens: Schema.Int,
   /** The syscall that a `call` or `result` page belongs to. */
   call: Schema.NullOr(Schema.Int),
+  label: StoredLabel,
+  /** The ordinal of the page whose text this one repeats, because it was recalled; 0 for several. */
+  copy: Schema.NullOr(Schema.Int),
   created: Schema.Int
 })
 export type Page = typeof Page.Type
+
+/** A text that is kept for later runs in the same folder. Current is the newest version that is not retracted. */
+export const Memory = Schema.Struct({
+  id: Schema.Int,
+  /** The folder, on the host. */
+  workspace: Schema.String,
+  /** What it replaces: the earlier versions of the same key. Without a key it stands for itself. */
+  key: Schema.NullOr(Schema.String),
+  /** From 1 for each key, and never given twice. */
+  version: Schema.Int,
+  text: Schema.String,
+  label: StoredLabel,
+  /** Who remembered it. */
+  run: Schema.Int,
+  pid: Schema.Int,
+  created: Schema.Int,
+  /** When a rollback took it back. */
+  retracted: Schema.NullOr(Schema.Int)
+})
+export type Memory = typeof Memory.Type
 
 /**
  * One line of the log. `seq` grows over the whole journal, so a reader can go on where it stopped.
@@ -182,5 +238,29 @@ export const migrations: ReadonlyArray<ReadonlyArray<string>> = [
   [
     `ALTER TABLE processes ADD COLUMN origin INTEGER REFERENCES processes (pid)`,
     `ALTER TABLE processes ADD COLUMN shared INTEGER NOT NULL DEFAULT 0`
+  ],
+  [
+    `ALTER TABLE pages ADD COLUMN
+      label TEXT NOT NULL DEFAULT '{"integrity":"untrusted","source":"unknown"}'`,
+    `ALTER TABLE pages ADD COLUMN copy INTEGER`,
+    `ALTER TABLE processes ADD COLUMN layout TEXT`,
+    // The process is a word of its own (p12): a search reads no other process's postings.
+    `CREATE VIRTUAL TABLE page_words USING fts5(text, process, content = '', tokenize = 'porter unicode61')`,
+    `INSERT INTO page_words (rowid, text, process) SELECT id, text, 'p' || pid FROM pages WHERE role <> 'system'`,
+    `CREATE TRIGGER page_indexed AFTER INSERT ON pages WHEN new.role <> 'system' AND new.copy IS NULL BEGIN
+      INSERT INTO page_words (rowid, text, process) VALUES (new.id, new.text, 'p' || new.pid);
+    END`,
+    `CREATE TABLE memories (
+      id INTEGER PRIMARY KEY AUTOINCREMENT, workspace TEXT NOT NULL, key TEXT, version INTEGER NOT NULL,
+      text TEXT NOT NULL, label TEXT NOT NULL, run INTEGER NOT NULL REFERENCES runs (id),
+      pid INTEGER NOT NULL REFERENCES processes (pid), created INTEGER NOT NULL, retracted INTEGER,
+      UNIQUE (workspace, key, version)
+    ) STRICT`,
+    // The folder is one word. The stemmer cuts no digit off, so that no two folders become one.
+    `CREATE VIRTUAL TABLE memory_words USING fts5(text, workspace, content = '', tokenize = 'porter unicode61')`,
+    `CREATE TRIGGER memory_indexed AFTER INSERT ON memories BEGIN
+      INSERT INTO memory_words (rowid, text, workspace)
+      VALUES (new.id, coalesce(new.key || ' ', '') || new.text, 'w' || hex(new.workspace) || '0');
+    END`
   ]
 ]

@@ -4,8 +4,9 @@
  * A tool names its input as JSON Schema. The grammar that the model decodes under, the check before
  * the call runs and the line the model reads in its prompt all come from that one schema.
  */
-import { type Effect, Schema } from "effect"
+import { Effect, Schema } from "effect"
 import type { Workspace } from "../sandbox/sandbox.ts"
+import type { Recall } from "./memory/calls.ts"
 import type { Exit, Message, Signal } from "./process.ts"
 
 /** A JSON Schema (draft 2020-12) as plain data. */
@@ -45,6 +46,14 @@ export class ToolError extends Schema.TaggedError<ToolError>()("ToolError", {
 /** What a call, a schema or a request that cannot be served comes to. */
 export const badInput = (message: string): ToolError => new ToolError({ code: "bad_input", message })
 
+/** A kernel that cannot do its work fails by itself; the call only says so. */
+export const asToolError = <A, E extends { readonly message: string }>(
+  effect: Effect.Effect<A, E>
+): Effect.Effect<A, ToolError> =>
+  Effect.mapError(effect, (e) =>
+    e instanceof ToolError ? e : new ToolError({ code: "failed", message: e.message })
+  )
+
 /** What a call may ask of the kernel in the name of its process: the process-control half of POSIX, in small. */
 export interface Self {
   readonly pid: number
@@ -63,6 +72,17 @@ export interface Self {
   readonly send: (pid: number, text: string) => Effect.Effect<void, ToolError>
   /** Takes the oldest message, waiting for one at most so many seconds. */
   readonly receive: (seconds: number) => Effect.Effect<Message, ToolError>
+  /** A page again, or where words are found: in the process's pages and in what is remembered of its folder. */
+  readonly recall: (what: Recall) => Effect.Effect<string, ToolError>
+  /** Keeps the page of this call in view from now on. */
+  readonly note: (text: string) => Effect.Effect<void, ToolError>
+  /** Lets a page go out of view before all others. */
+  readonly forget: (page: number) => Effect.Effect<void, ToolError>
+  /** Keeps a text for later processes in the same folder. */
+  readonly remember: (what: {
+    readonly text: string
+    readonly key?: string
+  }) => Effect.Effect<void, ToolError>
   /** Signals a descendant. */
   readonly kill: (pid: number, signal: Signal) => Effect.Effect<void, ToolError>
 }

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { defineTool, type ToolContext, ToolError } from "../kernel/tool.ts"
 import type { Entry } from "../sandbox/sandbox.ts"
 import { show } from "../sandbox/walk.ts"
-import { onOneLine, shorten } from "./text.ts"
+import { onOneLine } from "./text.ts"
 
 /** Bytes of text that one fs_read gives. */
 const maxRead = 256 * 1024
@@ -111,7 +111,12 @@ export const fsRead = defineTool({
     return result
   }),
   // Without the last line's end, as shell shows its output: the model was trained on both.
-  toModel: (result: ReadResult) => shorten(result.text.replace(/\n$/, ""))
+  toModel: ({ line, lines, more, text }: ReadResult) => {
+    const cut = more && Buffer.byteLength(text) > maxRead - 4
+    return (
+      text.replace(/\n$/, "") + (cut ? `\n[the file goes on: read it from line ${line + lines - 1}]` : "")
+    )
+  }
 })
 
 interface WriteArgs {
@@ -203,5 +208,5 @@ export const fsList = defineTool({
   toModel: (entries: ReadonlyArray<Entry>) =>
     entries.length === 0
       ? "empty"
-      : shorten(entries.map((e) => onOneLine(e.name) + (e.kind === "directory" ? "/" : "")).join("\n"))
+      : entries.map((e) => onOneLine(e.name) + (e.kind === "directory" ? "/" : "")).join("\n")
 })

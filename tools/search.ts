@@ -5,7 +5,7 @@
  */
 import { Effect } from "effect"
 import { defineTool, type ToolContext, ToolError } from "../kernel/tool.ts"
-import { onOneLine, shorten } from "./text.ts"
+import { onOneLine } from "./text.ts"
 
 /** Matching lines that one search gives, and characters of each. */
 const maxMatches = 200
@@ -99,6 +99,6 @@ export const fsSearch = defineTool({
   toModel: ({ matches, more }: Result) =>
     matches.length === 0
       ? "no match"
-      : shorten(matches.map((m) => `${onOneLine(m.path)}:${m.line}: ${m.text}`).join("\n")) +
+      : matches.map((m) => `${onOneLine(m.path)}:${m.line}: ${m.text}`).join("\n") +
         (more ? "\n[more matches left out]" : "")
 })

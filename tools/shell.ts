@@ -3,7 +3,6 @@ import { Effect } from "effect"
 import { defineTool, type ToolContext, ToolError } from "../kernel/tool.ts"
 import { defaultLimits } from "../sandbox/bubblewrap.ts"
 import type { Completed } from "../sandbox/sandbox.ts"
-import { shorten } from "./text.ts"
 
 /** The longest time a call may ask for, seconds. */
 const maxSeconds = 3600
@@ -73,7 +72,7 @@ export const shell = defineTool({
         : result.exitCode !== 0
           ? `[exit ${result.exitCode}]`
           : undefined
-    const text = said.length === 0 ? [] : [shorten(said.join("\n"))]
+    const text = said.length === 0 ? [] : [said.join("\n")]
     return [...text, ...(end === undefined ? [] : [end])].join("\n") || "done"
   }
 })

@@ -3,9 +3,9 @@ import { Effect, Layer } from "effect"
 import { exit } from "../../kernel/calls.ts"
 import { Engine } from "../../kernel/engine/engine.ts"
 import { callGrammar } from "../../kernel/engine/gbnf.ts"
+import { makeWindow } from "../../kernel/memory/window.ts"
 import { message, openTurn, systemText } from "../../kernel/prompt.ts"
 import type { AnyTool } from "../../kernel/tool.ts"
-import { makePages } from "../../kernel/turn.ts"
 import { bare, freeRunning, lockstep } from "./bare.ts"
 import { batchedBench } from "./batched-bench.ts"
 import { decodes, type Emit, llama, median, onKernel, progress, waitAll } from "./system.ts"
@@ -47,7 +47,7 @@ const prompts = (model: string, tool: AnyTool) =>
   Effect.gen(function* () {
     const engine = yield* Engine
     const system = message(engine, "system", systemText([tool, exit]))
-    const maxStringLength = makePages(engine).mostInString!
+    const maxStringLength = makeWindow(engine).mostInString!
     return {
       gbnf: callGrammar([tool], { maxStringLength }),
       read: tasks.map((task) => [

@@ -12,7 +12,7 @@ import { exit } from "../../kernel/calls.ts"
 import { Engine } from "../../kernel/engine/engine.ts"
 import { callGrammar } from "../../kernel/engine/gbnf.ts"
 import { Journal } from "../../kernel/journal.ts"
-import { makePages } from "../../kernel/turn.ts"
+import { makeWindow } from "../../kernel/memory/window.ts"
 import { Random } from "../../models/nano/language.ts"
 import { randomStep } from "../../models/nano/skills.ts"
 import { makeTask } from "../../models/nano/task.ts"
@@ -59,7 +59,7 @@ const inSessions = (model: string): Promise<Result> =>
   Effect.gen(function* () {
     const engine = yield* Engine
     // The bound on strings that the kernel sets in a window of this size.
-    const maxStringLength = makePages(engine).mostInString!
+    const maxStringLength = makeWindow(engine).mostInString!
     const open = yield* sessions(model, agents, callGrammar(tools, { maxStringLength }))
     const prepared = yield* Effect.forEach(trials(), ({ task }, i) => session(engine, open[i]!, tools, task))
     const began = performance.now()

@@ -1,10 +1,17 @@
 /** Agents on node-llama-cpp without noos's kernel: each writes, calls and reads in a loop of its own. */
 import { Effect } from "effect"
 import { LlamaGrammarEvaluationState } from "node-llama-cpp"
-import { closeTurn, message, openTurn, type Renderer, resultText, systemText } from "../../kernel/prompt.ts"
+import {
+  closeTurn,
+  message,
+  openTurn,
+  parse,
+  type Renderer,
+  resultText,
+  systemText
+} from "../../kernel/prompt.ts"
 import { textOf } from "../../kernel/syscall.ts"
 import type { AnyTool, ToolContext } from "../../kernel/tool.ts"
-import { parse } from "../../kernel/turn.ts"
 import type { Task } from "../../models/nano/task.ts"
 import { Sandbox } from "../../sandbox/sandbox.ts"
 import { folderOf } from "../nano.ts"

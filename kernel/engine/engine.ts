@@ -53,7 +53,7 @@ export interface Sequence {
   readonly resident: boolean
   /** Tokens that have to be evaluated again before it can go on, because their part of the KV cache was dropped. */
   readonly missing: number
-  /** Keeps the first `length` tokens and forgets the rest, and the turn with it. Only of a resident sequence. */
+  /** Keeps the first `length` tokens and forgets the rest, and the turn with it. What is saved of them stays good. */
   readonly rewind: (length: number) => Effect.Effect<void, EngineError>
 }
 

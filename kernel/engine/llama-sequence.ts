@@ -93,7 +93,7 @@ export class LlamaSequence {
     return this.#row?.index ?? -1
   }
 
-  /** Tokens whose evaluation is there, in the row or in a state file. */
+  /** Tokens whose evaluation is there, in the row or in a state file: more than it has, if it was rewound without a row. */
   get #evaluated(): number {
     return this.#row?.cells.nextTokenIndex ?? this.#snapshot?.tokens ?? 0
   }
@@ -117,6 +117,7 @@ export class LlamaSequence {
     if (await this.#rows.snapshots.read(snapshot, load)) this.#rows.measured("load", snapshot.tokens, began)
     this.#forget()
     checkAlive(row.cells)
+    await this.#keepBackLast()
   }
 
   /** Gives the row away, and keeps its state in a file if `save` and if there is room for one. */
@@ -197,8 +198,9 @@ export class LlamaSequence {
 
   async rewind(length: number): Promise<void> {
     await this.#endTurn()
-    this.#forget()
     this.#tokens.length = length
+    if (this.#row === undefined) return
+    this.#forget()
     await this.#keepBackLast()
   }
 

@@ -239,8 +239,7 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
       },
       rewind: (length) =>
         attempt(async () => {
-          if (!find(sequence).resident)
-            throw failure("a sequence was rewound without a row", "Swap it in first.")
+          find(sequence)
           if (!Number.isInteger(length) || length < 0 || length > row.length) {
             throw failure(
               `cannot rewind ${row.length} tokens to ${length}`,

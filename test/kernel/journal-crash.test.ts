@@ -106,6 +106,11 @@ const checkKept = Effect.fnUntraced(function* (
 const integrity = (filename: string) => {
   const db = new DatabaseSync(filename)
   const found = [db.prepare("PRAGMA integrity_check").all(), db.prepare("PRAGMA foreign_key_check").all()]
+  // The full-text index is whole too, and has the pages that the table has.
+  db.exec("INSERT INTO page_words (page_words) VALUES ('integrity-check')")
+  const indexed = db.prepare("SELECT rowid AS id FROM page_words ORDER BY rowid").all()
+  assert.deepStrictEqual(indexed, db.prepare("SELECT id FROM pages ORDER BY id").all())
+  assert.isAbove(indexed.length, 0)
   db.close()
   return JSON.stringify(found)
 }

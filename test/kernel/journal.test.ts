@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { Journal, type JournalError } from "../../kernel/journal.ts"
+import { Journal, type JournalError, type Layout } from "../../kernel/journal.ts"
 import { applicationId, migrations } from "../../kernel/tables.ts"
 
 /** A folder that goes when the test's scope closes. */
@@ -99,6 +99,7 @@ describe("what is written is read back", () => {
         usage: { generatedTokens: 20 },
         status: "ok",
         answer: null,
+        layout: null,
         created: 1000,
         updated: 2500
       })
@@ -202,6 +203,52 @@ describe("what is written is read back", () => {
       })
       assert.isUndefined(yield* journal.process(99))
     })
+  )
+
+  it.effect(
+    "a fork is born with the layout that its origin has then; a plain child and a late one are not",
+    () =>
+      Effect.gen(function* () {
+        const { filename, journal, pid, run } = yield* fresh
+        const layout = (pages: number): Layout => ({
+          pages,
+          frames: [
+            { kind: "system", pages: [[1, 1]], tokens: 90, pinned: true, used: 1 },
+            {
+              kind: "stub",
+              pages: [
+                [3, 8],
+                [11, 12]
+              ],
+              tokens: 30,
+              pinned: false,
+              used: 12
+            },
+            { kind: "exchange", pages: [[9, 10]], tokens: 40, pinned: false, used: 10 }
+          ]
+        })
+        const layoutOf = (of: number) => Effect.map(journal.process(of), (found) => found?.layout)
+        const early = yield* journal.spawn({ run, parent: pid, program: "p", forked: true })
+        yield* journal.layout(pid, layout(12))
+        const forked = yield* journal.spawn({ run, parent: pid, program: "p", forked: true })
+        const plain = yield* journal.spawn({ run, parent: pid, program: "p" })
+        yield* journal.layout(pid, layout(14))
+        yield* journal.transition(pid, "running", "scheduled")
+        const reader = yield* open(filename)
+        assert.deepStrictEqual((yield* reader.process(pid))?.layout, layout(14))
+        assert.deepStrictEqual(yield* Effect.forEach([early, forked, plain], layoutOf), [
+          null,
+          layout(12),
+          null
+        ])
+        yield* journal.exit(forked, { status: "ok", why: "done" })
+        assert.match(
+          (yield* Effect.flip(journal.layout(forked, layout(20)))).message,
+          /has exited, or never was/
+        )
+        assert.match((yield* Effect.flip(journal.layout(99, layout(20)))).message, /has exited, or never was/)
+        assert.deepStrictEqual(yield* layoutOf(forked), layout(12))
+      })
   )
 
   it.effect("runs are listed the newest first, and pids are the journal's, not the run's", () =>

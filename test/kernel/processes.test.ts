@@ -339,11 +339,11 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("processes", (
         const to = yield* start(script(["pause"], ["exit", { answer: "" }]), { tools: [tool] })
         yield* Deferred.await(entered)
         const { run } = (yield* find(to))!
-        const send = ["send", { pid: to, text: "x" }] as const
+        const send = (text: number) => ["send", { pid: to, text: `${text}` }] as const
         const said: Array<string> = []
         for (let i = 0; i < 5; i++) {
           const sender = yield* start(
-            script(...Array.from({ length: 13 }, () => send), ["exit", { answer: "" }]),
+            script(...Array.from({ length: 13 }, (_, n) => send(n)), ["exit", { answer: "" }]),
             {
               run
             }

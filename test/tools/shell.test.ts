@@ -36,18 +36,7 @@ describe("shell", () => {
       expect(yield* said("kill -SEGV $$")).toBe("[killed: SIGSEGV]")
       const flood = yield* said("yes")
       expect(flood.endsWith("\n[killed: more than 262144 bytes of output]")).toBe(true)
-      expect(flood.length).toBeLessThan(4200)
-    })
-  )
-
-  it.live("shows the ends of a long output and says what is missing", () =>
-    Effect.gen(function* () {
-      const w = yield* workspace
-      const text = yield* shown(w, "shell", { command: "seq 1 10000" })
-      expect(text.startsWith("1\n2\n3\n")).toBe(true)
-      expect(text.endsWith("\n9999\n10000")).toBe(true)
-      const left = Number(/\n\[(\d+) bytes left out\]\n/.exec(text)?.[1])
-      expect(left + text.replace(/\n\[\d+ bytes left out\]\n/, "").length).toBe(48_893)
+      expect(flood.length).toBe(262_144 - 1 + "\n[killed: more than 262144 bytes of output]".length)
     })
   )
 

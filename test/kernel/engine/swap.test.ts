@@ -315,7 +315,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 1, contextSize: 512 }))("one row
       expect(yield* message(engine.step([{ _tag: "Restore", sequence: other, count: 1 }]))).toBe(
         "a sequence was stepped without a row"
       )
-      expect(yield* message(other.rewind(0))).toBe("a sequence was rewound without a row")
+      expect(yield* message(other.rewind(1))).toBe("cannot rewind 0 tokens to 1")
     }).pipe(Effect.scoped)
   )
 
@@ -554,8 +554,7 @@ layer(LlamaEngine.layer({ modelPath, sequences: 3, contextSize: 256 }))("three r
       const rewind = (e: Expected) =>
         Effect.gen(function* () {
           const length = below(e.tokens.length + 3)
-          const beyond = length > e.tokens.length
-          const refusal = e.resident ? beyond && "cannot rewind" : "without a row"
+          const refusal = length > e.tokens.length && "cannot rewind"
           yield* attempt(e.sequence.rewind(length), refusal)
           if (refusal !== false) return
           e.tokens.length = length

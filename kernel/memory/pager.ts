@@ -1,0 +1,78 @@
+/**
+ * The pager: who leaves the window when it fills up.
+ *
+ * Above the high-water mark it pages out down to the low one, so that many exchanges pass between two evictions. An
+ * eviction costs what lies behind the first change: those tokens are evaluated again. (Denning, Virtual Memory, Computing
+ * Surveys 1970, for the terms.)
+ */
+import { Context as Services } from "effect"
+import { type Context, evict, type Frame } from "./context.ts"
+import type { Window } from "./window.ts"
+
+/** The order in which exchanges leave. Those that shall be forgotten, and the latest ones, are the pager's concern. */
+export interface PagerPolicy {
+  readonly name: string
+  readonly order: (candidates: ReadonlyArray<Frame>) => ReadonlyArray<Frame>
+}
+
+/** The least recently used first. */
+export const lru: PagerPolicy = {
+  name: "lru",
+  order: (candidates) => [...candidates].sort((a, b) => a.used - b.used)
+}
+
+/** The largest first: the fewest are paged out. */
+export const size: PagerPolicy = {
+  name: "size",
+  order: (candidates) => [...candidates].sort((a, b) => b.tokens.length - a.tokens.length)
+}
+
+/**
+ * What frees the most tokens for each token that is evaluated again. What is behind a page that goes is paid for anyway,
+ * and all that can go there goes with it for nothing more: so that is from the back to the front.
+ */
+export const cost: PagerPolicy = { name: "cost", order: (candidates) => candidates.toReversed() }
+
+/** The policy of a kernel. */
+export const Pager = Services.Reference<PagerPolicy>("noos/Pager", { defaultValue: () => cost })
+
+/** What a compaction did. `kept` are the first tokens, which are as they were; the others have to be evaluated again. */
+export interface Compaction {
+  readonly context: Context
+  readonly kept: number
+  readonly victims: ReadonlyArray<Frame>
+}
+
+/** The latest exchanges, which the process works with: always the last one, and those before it that fit. */
+const workingSet = (frames: ReadonlyArray<Frame>, most: number): ReadonlySet<Frame> => {
+  const set = new Set<Frame>()
+  let tokens = 0
+  for (const frame of frames.filter(({ kind }) => kind === "exchange").toReversed()) {
+    tokens += frame.tokens.length
+    if (set.size > 0 && tokens > most) break
+    set.add(frame)
+  }
+  return set
+}
+
+/** Pages out until the context is no larger than the low-water mark, or nothing more can go. */
+export const compact = (context: Context, window: Window, policy: PagerPolicy): Compaction => {
+  const inUse = workingSet(context.frames, window.workingSet)
+  const candidates = context.frames.filter(
+    (frame) => frame.kind === "exchange" && !frame.pinned && !inUse.has(frame)
+  )
+  const cold = candidates.filter(({ used }) => used === 0)
+  const line = [...cold, ...policy.order(candidates.filter(({ used }) => used !== 0))]
+  const victims = new Set<Frame>()
+  let done = { context, kept: context.size }
+  while (victims.size < line.length && done.context.size > window.low) {
+    let over = done.context.size - window.low
+    for (const frame of line.slice(victims.size)) {
+      victims.add(frame)
+      over -= frame.tokens.length
+      if (over <= 0) break
+    }
+    done = evict(context, victims, window.stub)
+  }
+  return { ...done, victims: [...victims] }
+}

@@ -1,0 +1,132 @@
+/** What a process may ask of its own memory: to read a page again, to find one, to keep one, to let one go. */
+import { Effect, Iterable } from "effect"
+import type { Journal } from "../journal.ts"
+import type { Process } from "../process.ts"
+import { foundText, partText, resultText } from "../prompt.ts"
+import { asToolError, badInput, type Self, ToolError } from "../tool.ts"
+import { inView, pinnedSize } from "./context.ts"
+import type { Memories } from "./memories.ts"
+import type { Window } from "./window.ts"
+
+/** What it is made of. */
+export interface Store {
+  readonly journal: Journal["Service"]
+  readonly memories: Memories["Service"]
+  readonly window: Window
+}
+
+/** Of what was found: so many pages, so many memories, so many characters of each. */
+const most = { pages: 5, memories: 3, line: 200 }
+
+const refuse = (code: ToolError["code"], message: string) => Effect.fail(new ToolError({ code, message }))
+
+/** What comes of a note. */
+const noted = resultText(true, "ok")
+
+/** Words, for comparison. */
+const wordsOf = (text: string) => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []
+
+/** The line of a text that has the most of the words, around the first of them where it is long. */
+const bestLine = (text: string, words: ReadonlyArray<string>): string => {
+  const lines = text.replace(/^(result|error): /, "").split("\n")
+  const score = (line: string) => {
+    const low = line.toLowerCase()
+    return words.filter((word) => low.includes(word)).length
+  }
+  let best = lines[0]!
+  let top = score(best)
+  for (const line of lines.slice(1)) {
+    const points = score(line)
+    if (points > top) [best, top] = [line, points]
+  }
+  const line = best.trim()
+  if (line.length <= most.line) return line
+  const places = words.map((word) => line.toLowerCase().indexOf(word)).filter((at) => at >= 0)
+  const from = Math.max(0, Math.min(...places, line.length) - most.line / 4)
+  return line.slice(from, from + most.line).toWellFormed()
+}
+
+export const recallOf = (
+  p: Process,
+  { journal, memories, window }: Store
+): Pick<Self, "recall" | "note" | "forget" | "remember"> => {
+  const read = Effect.fnUntraced(function* (number: number, part: number) {
+    const page = yield* journal.page(p.pid, number)
+    if (page === undefined || number > p.context.pages)
+      return yield* refuse("not_found", `no page ${number}: the pages are 1 to ${p.context.pages}`)
+    const original = page.copy || number
+    if (original !== number) return yield* refuse("bad_input", `page ${number} repeats page ${original}`)
+    const parts = [...Iterable.take(window.parts(page.text.replace(/^result: /, "")), part + 1)]
+    const text = parts[part - 1]
+    if (text === undefined)
+      return yield* badInput(
+        `page ${number} has ${parts.length === 1 ? "one part" : `${parts.length} parts`}`
+      )
+    const whole = part === 1 && parts.length === 1
+    const seen = inView(p.context, number, part)
+    // Of a long page only its beginning and end are in view.
+    if (seen !== undefined && (whole || seen.copy !== undefined)) {
+      p.remark = { touched: [number] }
+      return `page ${number} is in view`
+    }
+    p.remark = { copy: { page: number, part }, label: page.label }
+    return whole ? text : partText(number, part, parts.length > part, text)
+  })
+
+  const find = Effect.fnUntraced(function* (text: string) {
+    // The task is always in view.
+    const found = yield* journal.search(p.pid, text, most.pages + 1)
+    const pages = found.filter(({ role }) => role !== "task").slice(0, most.pages)
+    const known = yield* memories.search(p.workspace.root, text, most.memories)
+    const words = wordsOf(text)
+    const all = [...pages.map(({ label }) => label), ...known.map(({ label }) => label)]
+    const integrity = all.every((label) => label.integrity === "trusted") ? "trusted" : "untrusted"
+    p.remark = {
+      copy: { page: 0, part: 0 },
+      label: { integrity, source: "recall" },
+      touched: pages.map(({ ordinal }) => ordinal)
+    }
+    return foundText([
+      ...pages.map(({ ordinal, text }) => ({ where: `page ${ordinal}`, line: bestLine(text, words) })),
+      ...known.map(({ id, text }) => ({ where: `memory ${id}`, line: bestLine(text, words) }))
+    ])
+  })
+
+  return {
+    recall: ({ page, part = 1, text = "" }) => {
+      if (page !== undefined) return asToolError(read(page, part))
+      if (text.trim() === "") return badInput("name a page, or a text to find")
+      return asToolError(find(text))
+    },
+
+    note: Effect.fnUntraced(function* () {
+      const pinned = pinnedSize(p.context) + window.exchange(p.said.tokens, noted).tokens.length
+      if (pinned > window.low) {
+        const message = `no room for another note: ${pinned} of ${window.low} tokens; forget one first`
+        return yield* new ToolError({ code: "limit", message })
+      }
+      p.remark = { pinned: true }
+    }),
+
+    forget: Effect.fnUntraced(function* (page) {
+      if (page > p.context.pages)
+        return yield* refuse("not_found", `no page ${page}: the pages are 1 to ${p.context.pages}`)
+      const frame = inView(p.context, page, 1)
+      if (frame !== undefined && frame.kind !== "exchange")
+        return yield* refuse("bad_input", `page ${page} is the ${frame.kind} page, which stays`)
+      p.remark = { forget: page }
+    }),
+
+    remember: ({ key, text }) =>
+      memories
+        .remember({
+          workspace: p.workspace.root,
+          text,
+          run: p.run,
+          pid: p.pid,
+          label: { integrity: "untrusted", source: `process ${p.pid}` },
+          ...(key === undefined ? {} : { key })
+        })
+        .pipe(asToolError, Effect.asVoid)
+  }
+}

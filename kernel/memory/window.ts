@@ -1,0 +1,93 @@
+/** The window of one engine: how large its parts may be, and how pages are written into it. */
+import type { Engine, Token } from "../engine/engine.ts"
+import { closeTurn, type Gone, longText, message, openTurn, type Span, stubText } from "../prompt.ts"
+
+/** Shares of the window. One call and one result may take a quarter each. */
+const share = { page: 1 / 4, high: 3 / 4, low: 1 / 2, workingSet: 1 / 8 }
+
+/** Of the room for a long page: what its beginning and its end get. The rest is for the line between them. */
+const shown = { head: 0.55, tail: 0.25 }
+
+/** Spans that a stub names; of more it names only where they begin and end. */
+const mostSpans = 4
+
+export const makeWindow = (engine: Engine["Service"]) => {
+  const part = (of: number) => Math.floor(engine.contextSize * of)
+  const most = part(share.page)
+  const opening = openTurn(engine)
+  const closing = closeTurn(engine)
+  const count = (text: string) => engine.tokenize(text).length
+
+  /** The longest beginning, or end, of a text that has at most so many tokens, as far as can be told quickly. */
+  const cut = (text: string, tokens: number, end: "head" | "tail"): string => {
+    // Not through the middle of a character.
+    const whole = (at: number) => (/[\udc00-\udfff]/.test(text.charAt(at)) ? at - 1 : at)
+    const take = (n: number) =>
+      end === "head" ? text.slice(0, whole(n)) : text.slice(whole(text.length - n + 1))
+    let piece = take(tokens * 8)
+    for (let n = count(piece); n > tokens; n = count(piece))
+      piece = take(Math.min(piece.length - 1, Math.floor((piece.length * tokens) / n)))
+    return piece
+  }
+
+  const fits = (text: string, tokens: number) => text.length <= tokens * 8 && count(text) <= tokens
+
+  /** Texts of at most so many tokens that together are the text; cut at the ends of lines where there are some. */
+  function* split(text: string, tokens: number): Generator<string> {
+    for (let at = 0; at < text.length; ) {
+      let part = cut(text.slice(at, at + tokens * 8), tokens, "head")
+      const line = at + part.length < text.length ? part.lastIndexOf("\n") + 1 : 0
+      if (line > part.length / 2) part = part.slice(0, line)
+      if (part === "") part = String.fromCodePoint(text.codePointAt(at)!)
+      yield part
+      at += part.length
+    }
+  }
+
+  return {
+    /** Tokens that fit in. */
+    size: engine.contextSize,
+    /** Tokens of the longest call, and of the longest result. */
+    most,
+    /** Above `high` the pager pages out down to `low`; what is pinned may not take more than that. */
+    high: part(share.high),
+    low: part(share.low),
+    /** Tokens of the latest exchanges that stay. */
+    workingSet: part(share.workingSet),
+    /**
+     * In a small window the grammar itself ends a string that will not end. In a large one that would cost more than it is
+     * worth (a bound of n is n rules), and a call that runs on is cut off by the loop.
+     */
+    mostInString: most <= 1024 ? Math.floor(most * 0.8) : undefined,
+    /** Tokens of a text. */
+    count,
+    /** What stands at the end of a context that the model is to go on with. */
+    opening,
+
+    /** The text of a page in the parts in which it can be recalled: one, if it is not long. */
+    parts: (text: string): Iterable<string> =>
+      fits(text, Math.floor(most * 0.9)) ? [text] : split(text, Math.floor(most * 0.8)),
+
+    /** What is shown of a page that has just come: all of it, or its beginning and end and how to read the rest. */
+    view: (text: string, page: number, room: number): string => {
+      const tokens = Math.min(most, room)
+      if (fits(text, tokens)) return text
+      const head = cut(text, Math.floor(tokens * shown.head), "head")
+      const tail = cut(text.slice(head.length), Math.floor(tokens * shown.tail), "tail")
+      return longText(head, page, text.length, tail)
+    },
+
+    /** The tokens of an exchange: the call as it was written, and its result, which takes so many of them. */
+    exchange: (call: ReadonlyArray<Token>, text: string) => {
+      const result = message(engine, "user", text)
+      return { result: result.length, tokens: [...opening, ...call, ...closing, ...result] }
+    },
+
+    stub: (spans: ReadonlyArray<Span>, gone: ReadonlyArray<Gone>, summary?: string): ReadonlyArray<Token> => {
+      const named = spans.length <= mostSpans ? spans : [[spans[0]![0], spans.at(-1)![1]] as const]
+      return message(engine, "user", stubText(named, gone, summary))
+    }
+  }
+}
+
+export type Window = ReturnType<typeof makeWindow>
