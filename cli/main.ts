@@ -7,6 +7,8 @@ import { Cause, Effect, Exit, Option, References } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
 import { batch } from "./batch.ts"
 import { kill, killArguments } from "./kill.ts"
+import { logs } from "./logs.ts"
+import { memory } from "./memory.ts"
 import { ps } from "./ps.ts"
 import { run } from "./run.ts"
 import { code, Stop } from "./stop.ts"
@@ -18,7 +20,7 @@ const { version } = JSON.parse(readFileSync(new URL("../package.json", import.me
 
 const noos = Command.make("noos").pipe(
   Command.withDescription("The operating system for language models"),
-  Command.withSubcommands([run, batch, ps, kill, tool])
+  Command.withSubcommands([run, batch, ps, logs, kill, memory, tool])
 )
 
 const complain = (what: string, todo: string) => process.stderr.write(`noos: ${what}\nnoos: ${todo}\n`)

@@ -4,6 +4,7 @@
  */
 import type { KernelEvent } from "../kernel/event.ts"
 import type { State } from "../kernel/journal.ts"
+import type { Usage } from "../kernel/process.ts"
 
 type Report = (event: KernelEvent) => void
 
@@ -13,7 +14,7 @@ export interface Label {
   readonly task_id?: string
 }
 
-/** One JSON object a line: progress, calls, start and exit. The rest is for people and for traces. Labels are by run. */
+/** One JSON object a line: progress, calls, memory, start and exit. The rest is for people and for traces. Labels are by run. */
 export const jsonReport = (labels: ReadonlyMap<number, Label>): Report => {
   const label = new Map<number, Label | undefined>()
   return (event) => {
@@ -24,6 +25,8 @@ export const jsonReport = (labels: ReadonlyMap<number, Label>): Report => {
         return write({ ...event, ...label.get(event.pid) })
       case "progress":
       case "syscall":
+      case "evict":
+      case "fault":
         return write(event)
       case "exit": {
         const { answer, pid, reason, status, type, usage } = event
@@ -46,6 +49,38 @@ const argsText = (args: unknown): string => {
   const values = typeof args === "object" && args !== null ? Object.values(args) : [args]
   return values.map((v) => (typeof v === "string" ? v : JSON.stringify(v))).join("  ")
 }
+
+/** What an event tells of its process. */
+export type Told<Type extends KernelEvent["type"]> = Omit<
+  Extract<KernelEvent, { readonly type: Type }>,
+  "type" | "pid"
+>
+
+/** What came of a call: in words, or as the call gave it. */
+type Came =
+  | string
+  | { readonly result?: unknown; readonly error?: { readonly message: string }; readonly ms: number }
+
+/** A call and what came of it, each cut to its share of so many characters. */
+export const callLine = (tool: string, args: unknown, came: Came, width: number): string => {
+  const call = `${oneLine(tool, 40).padEnd(9)} ${oneLine(argsText(args), Math.floor(width * 0.5))}`
+  const said = (text: string) => `${call}  → ${oneLine(text, Math.floor(width * 0.3))}`
+  if (typeof came === "string") return said(came)
+  return `${said(came.error === undefined ? resultSummary(came.result) : `✗ ${came.error.message}`)}  (${came.ms} ms)`
+}
+
+/** Pages that left the window. */
+export const pagedOut = ({ freed, pages }: Told<"evict">): string => {
+  const count = pages.reduce((n, [first, last]) => n + last - first + 1, 0)
+  return `paged out ${count === 1 ? "1 page" : `${count} pages`}, ${freed} tokens`
+}
+
+/** A page that was read again. */
+export const recalled = ({ page, part }: Told<"fault">): string =>
+  `recalled page ${page}${part === 1 ? "" : `, part ${part}`}`
+
+export const usageText = (u: Readonly<Usage>): string =>
+  `${u.syscalls} syscalls, ${u.prefillTokens} tokens read, ${u.cachedTokens} cached, ${u.generatedTokens} written`
 
 /** A process that is being shown. */
 interface Shown {
@@ -129,15 +164,16 @@ export const personReport = (head: () => string, tasks: number): Report => {
         return draw()
       case "syscall": {
         if (event.tool === "exit" && event.ok) return
-        const came = event.ok ? resultSummary(event.result) : `✗ ${event.error?.message}`
-        const call = `  ${event.tool.padEnd(9)} ${oneLine(argsText(event.args), Math.floor(width() * 0.5))}`
-        return line(event.pid, `${call}  → ${oneLine(came, Math.floor(width() * 0.3))}  (${event.ms} ms)`)
+        return line(event.pid, `  ${callLine(event.tool, event.args, event, width())}`)
       }
+      case "evict":
+        return line(event.pid, `  ${pagedOut(event)}`)
+      case "fault":
+        return line(event.pid, `  ${recalled(event)}`)
       case "exit": {
-        const { pid, reason, status, usage: u } = event
-        const used = `${u.syscalls} syscalls, ${u.prefillTokens} tokens read, ${u.cachedTokens} cached, ${u.generatedTokens} written`
+        const { pid, reason, status, usage } = event
         const why = status === "ok" ? "done" : `${status} (${reason})`
-        line(pid, `${why} in ${seconds(running.get(pid)!.began)}: ${used}`)
+        line(pid, `${why} in ${seconds(running.get(pid)!.began)}: ${usageText(usage)}`)
         running.delete(pid)
         ended.set(status, (ended.get(status) ?? 0) + 1)
         if (tasks === 1 || running.size > 0 || started < tasks) return

@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { exit, processCalls } from "../kernel/calls.ts"
 import { Journal } from "../kernel/journal.ts"
+import { memoryCalls } from "../kernel/memory/calls.ts"
 import { toolLine } from "../kernel/prompt.ts"
 import { type Outcome, refusal, Syscalls } from "../kernel/syscall.ts"
 import { badInput, type ToolError } from "../kernel/tool.ts"
@@ -13,7 +14,7 @@ import { callLayer } from "./environment.ts"
 import { jsonFlag } from "./flags.ts"
 import { code, codeOfCall, messageOf, Stop } from "./stop.ts"
 
-const tools = [...builtins, ...processCalls, exit]
+const tools = [...builtins, ...memoryCalls, ...processCalls, exit]
 
 const list = Command.make("list", { json: jsonFlag }, ({ json }) =>
   Effect.sync(() => {

@@ -54,6 +54,9 @@ const tracer = (put: (event: object) => void) => {
   const slice = (tid: number, { args, category: cat, from, name }: Slice, to: number) =>
     put({ ph: "X", name, cat, tid, ts: us(from), dur: us(to) - us(from), args })
 
+  const instant = (tid: number, name: string, at: number, args: object) =>
+    put({ ph: "i", s: "t", name, tid, ts: us(at), args })
+
   /** Ends the innermost slice. */
   const close = (pid: number, track: Track, now: number) => {
     const last = track.open.pop()!
@@ -122,14 +125,7 @@ const tracer = (put: (event: object) => void) => {
         const open: Array<Slice> = [{ name: "ready", category: "wait", from: now, args: { why: "new" } }]
         tracks.set(pid, { open, state: "ready", served: now, tokens: 0 })
         name(pid, `pid ${pid}: ${oneLine(task, 60)}`, pid)
-        put({
-          ph: "i",
-          s: "t",
-          name: "start",
-          tid: pid,
-          ts: us(now),
-          args: { task: oneLine(task, 1000), parent }
-        })
+        instant(pid, "start", now, { task: oneLine(task, 1000), parent })
         return count(undefined, "ready", now)
       }
       case "state":
@@ -148,12 +144,17 @@ const tracer = (put: (event: object) => void) => {
         const args = { pid, tokens }
         return slice(engine, { name: `swap ${how}`, category: "engine", from: at, args }, at + ms)
       }
+      case "evict":
+      case "fault": {
+        const { pid, type, ...args } = event
+        return instant(pid, type, now, args)
+      }
       case "exit": {
         const { pid, reason, status, usage } = event
         const track = tracks.get(pid)!
         closeAll(pid, track, now)
         tracks.delete(pid)
-        put({ ph: "i", s: "t", name: `exit: ${status}`, tid: pid, ts: us(now), args: { reason, ...usage } })
+        instant(pid, `exit: ${status}`, now, { reason, ...usage })
         return count(track.state, "zombie", now)
       }
     }

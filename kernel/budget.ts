@@ -24,7 +24,7 @@ export type Slice = Omit<Budget, "seconds">
 export const nothing: Slice = { tokens: 0, syscalls: 0, processes: 0 }
 
 /** What a process that a person starts may use when nothing else is said. */
-export const defaultBudget: Budget = { tokens: 1_000_000, seconds: 3600, syscalls: 200, processes: 64 }
+export const defaultBudget: Budget = { tokens: 1_000_000, seconds: 3600, syscalls: 1000, processes: 64 }
 
 /** A family member, as far as its budget goes. */
 export type Holder = Pick<Process, "budget" | "usage" | "lent">

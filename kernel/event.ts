@@ -47,7 +47,7 @@ export type KernelEvent =
       readonly how: "in" | "save" | "drop"
       readonly tokens: number
     }
-  /** Pages left the window. Of the tokens that stay, `kept` were left alone and `again` have to be evaluated again. */
+  /** Pages left the window. Of the tokens that stay, `kept` were left alone and `again`, with the stub, are evaluated again. */
   | {
       readonly type: "evict"
       readonly pid: number

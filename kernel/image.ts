@@ -45,7 +45,7 @@ export const makeImages = Effect.fnUntraced(function* (engine: Engine["Service"]
     const page = message(engine, "system", text)
     const image: Image = {
       grammar: yield* engine.grammar(gbnf),
-      system: { text, tokens: page.length },
+      system: { text, tokens: engine.bos.length + page.length },
       prefix: [...engine.bos, ...page],
       shared: undefined,
       reader: undefined,

@@ -53,6 +53,8 @@ export interface NewPage {
   readonly label?: Label
   /** The ordinal of the page whose text this one repeats; 0 for several. Searches do not find it. */
   readonly copy?: number
+  /** Whether the model is shown only its beginning and its end. */
+  readonly cut?: boolean
 }
 
 const untrusted = { integrity: "untrusted", source: "unknown" } as const
@@ -241,9 +243,9 @@ const make: Effect.Effect<Journal["Service"], never, SqlClient.SqlClient> = Effe
   const insertPage = Effect.fnUntraced(function* (pid: number, page: NewPage) {
     const label = JSON.stringify(page.label ?? labels[page.role])
     const [row] = yield* sql<{ id: number; ordinal: number }>`
-      INSERT INTO pages (pid, ordinal, role, text, tokens, call, label, copy, created)
+      INSERT INTO pages (pid, ordinal, role, text, tokens, call, label, copy, cut, created)
       VALUES (${pid}, (${pagesOf(pid)}) + 1, ${page.role},
-        ${page.text}, ${page.tokens}, ${page.call ?? null}, ${label}, ${page.copy ?? null}, ${yield* now})
+        ${page.text}, ${page.tokens}, ${page.call ?? null}, ${label}, ${page.copy ?? null}, ${page.cut === true ? 1 : 0}, ${yield* now})
       RETURNING id, ordinal`
     return row!
   })

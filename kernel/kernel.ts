@@ -225,6 +225,7 @@ const make = Effect.gen(function* () {
         // Its page for the call is shared if the call has begun.
         const { shared } = (yield* journal.process(pid))!
         yield* memory.enter(child, { text: resultText(true, text), page: shared + 1, source: "fork" })
+        child.usage.cachedTokens = child.sequence!.length
       }
       lend(p, budget)
       if (sequence !== undefined) yield* ready(child, "fork")
@@ -249,7 +250,7 @@ const make = Effect.gen(function* () {
     if (p?.program.summaries !== true || p.summariser !== undefined) return
     const text = askSummary(pages)
     const { result, tokens } = window.exchange(p.said.tokens, text)
-    const page = { page: p.context.pages + 2, about: p.said.about, tokens, pinned: false }
+    const page = { page: p.context.pages + 2, about: p.said.about, tokens, pinned: false, whole: true }
     const context = append(p.context, { ...page, label: { integrity: "trusted", source: "kernel" } })
     const needed = window.most / 2
     if (context.size + window.opening.length + needed > window.size) return

@@ -115,7 +115,7 @@ export const makeLoop = Effect.fnUntraced(function* (
     p.said = { text: turn.text, tokens: turn.tokens.slice(0, kept), about }
     // Who looks for words shall not find those that say what was looked for.
     const copy = request?.tool === recall.name ? { copy: 0 } : {}
-    const page = { text: turn.text, tokens: turn.tokens.length, ...copy }
+    const page = { text: turn.text, tokens: p.said.tokens.length + window.opening.length, ...copy }
     yield* setState(p, "blocked", p.calling)
     const serve = Effect.gen(function* () {
       if (request !== undefined) {

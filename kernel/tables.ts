@@ -44,7 +44,9 @@ export type Frame = typeof Frame.Type
 export const Layout = Schema.Struct({
   /** The newest ordinal it speaks of: later pages are in the window. */
   pages: Schema.Int,
-  frames: Schema.Array(Frame)
+  frames: Schema.Array(Frame),
+  /** How often pages have left the window. */
+  evictions: Schema.Int
 })
 export type Layout = typeof Layout.Type
 
@@ -122,7 +124,10 @@ export const Page = Schema.Struct({
   ordinal: Schema.Int,
   role: Schema.Literals(["system", "task", "thought", "call", "result", "summary", "note"]),
   text: Schema.String,
+  /** What it takes in the window, with what opens or closes the turn before or after it. */
   tokens: Schema.Int,
+  /** Whether only its beginning and its end were shown. */
+  cut: Schema.BooleanFromBit,
   /** The syscall that a `call` or `result` page belongs to. */
   call: Schema.NullOr(Schema.Int),
   label: StoredLabel,
@@ -243,6 +248,7 @@ export const migrations: ReadonlyArray<ReadonlyArray<string>> = [
     `ALTER TABLE pages ADD COLUMN
       label TEXT NOT NULL DEFAULT '{"integrity":"untrusted","source":"unknown"}'`,
     `ALTER TABLE pages ADD COLUMN copy INTEGER`,
+    `ALTER TABLE pages ADD COLUMN cut INTEGER NOT NULL DEFAULT 0`,
     `ALTER TABLE processes ADD COLUMN layout TEXT`,
     // The process is a word of its own (p12): a search reads no other process's postings.
     `CREATE VIRTUAL TABLE page_words USING fts5(text, process, content = '', tokenize = 'porter unicode61')`,

@@ -27,6 +27,8 @@ export interface Frame {
   readonly used: number
   /** What is said of it when it has been paged out; of a stub, the latest that it stands for. */
   readonly gone: ReadonlyArray<Gone>
+  /** Whether its result is there from beginning to end. */
+  readonly whole: boolean
   /** Of its result. */
   readonly label: Label
   /** Of an exchange that recalled it. */
@@ -41,6 +43,8 @@ export interface Context {
   readonly pages: number
   /** Tokens of all frames. */
   readonly size: number
+  /** How often pages have left. */
+  readonly evictions: number
 }
 
 const sizeOf = (frames: ReadonlyArray<Frame>): number =>
@@ -53,6 +57,7 @@ const fixed = (kind: Frame["kind"], page: number, tokens: ReadonlyArray<Token>, 
   pinned: true,
   used: page,
   gone: [],
+  whole: true,
   label
 })
 
@@ -63,11 +68,12 @@ export const born = (system: ReadonlyArray<Token>, task: ReadonlyArray<Token>): 
     fixed("task", 2, task, { integrity: "trusted", source: "person" })
   ],
   pages: 2,
-  size: system.length + task.length
+  size: system.length + task.length,
+  evictions: 0
 })
 
 /** An exchange that has just been had. `page` is that of its result. */
-export interface Exchange extends Pick<Frame, "tokens" | "pinned" | "label" | "copy"> {
+export interface Exchange extends Pick<Frame, "tokens" | "pinned" | "whole" | "label" | "copy"> {
   readonly page: number
   readonly about: string
 }
@@ -78,16 +84,21 @@ export const append = (context: Context, { about, page, ...exchange }: Exchange)
     { ...exchange, kind: "exchange", pages: [[context.pages + 1, page]], used: page, gone: [{ page, about }] }
   ],
   pages: page,
-  size: context.size + exchange.tokens.length
+  size: context.size + exchange.tokens.length,
+  evictions: context.evictions
 })
 
 const shows = ({ kind, pages }: Frame, page: number): boolean =>
   kind !== "stub" && pages.some(([first, last]) => first <= page && page <= last)
 
-/** The frame in which a page, or the part of it that was recalled, is in view. */
-export const inView = (context: Context, page: number, part: number): Frame | undefined =>
-  context.frames.findLast(
-    (frame) => shows(frame, page) || (frame.copy?.page === page && frame.copy.part === part)
+/** The frame that a page lies in. */
+export const frameOf = (context: Context, page: number): Frame | undefined =>
+  context.frames.find((frame) => shows(frame, page))
+
+/** Whether a part of a page can be read in the window, where it came or where it was recalled. */
+export const inView = (context: Context, page: number, part: number): boolean =>
+  context.frames.some(
+    (frame) => frame.whole && (shows(frame, page) || (frame.copy?.page === page && frame.copy.part === part))
   )
 
 const change = (context: Context, page: number, what: Partial<Frame>): Context => ({
@@ -162,6 +173,7 @@ export const evict = (
     pinned: false,
     used: context.pages,
     gone,
+    whole: false,
     label: { integrity, source: "kernel" },
     ...(summary === undefined ? {} : { summary })
   }
@@ -171,7 +183,11 @@ export const evict = (
     stub,
     ...stays.filter((frame) => !frame.pinned)
   ]
-  return { context: { ...context, frames, size: sizeOf(frames) }, kept: sizeOf(before) }
+  const { evictions, pages: newest } = context
+  return {
+    context: { frames, pages: newest, size: sizeOf(frames), evictions: evictions + 1 },
+    kept: sizeOf(before)
+  }
 }
 
 /** A page that sums up what has been paged out. It takes the place of the summary that there was. */
@@ -188,8 +204,9 @@ export const tokensOf = (context: Context): ReadonlyArray<Token> =>
   context.frames.flatMap(({ tokens }) => tokens)
 
 /** As the journal keeps it. */
-export const layoutOf = ({ frames, pages }: Context): Layout => ({
+export const layoutOf = ({ evictions, frames, pages }: Context): Layout => ({
   pages,
+  evictions,
   frames: frames.map(({ kind, pages, pinned, tokens, used }) => ({
     kind,
     pages,

@@ -59,15 +59,15 @@ export interface Parts {
 }
 
 export const makeMemory = ({ going, journal, observe, policy, window }: Parts) => {
-  /** Pages out, and takes the KV cache back to where the context is as it was. */
-  const makeRoom = Effect.fnUntraced(function* (p: Holder, before: Context) {
+  /** Pages out, and takes the KV cache back to where the context is as it was. So many tokens were never in it. */
+  const makeRoom = Effect.fnUntraced(function* (p: Holder, before: Context, unread: number) {
     const { context, kept, victims } = compact(before, window, policy)
     if (victims.length > 0) {
       const pages = joined(victims.flatMap((frame) => frame.pages))
       yield* going(p.pid, pages)
       const sequence = p.sequence!
       if (kept < sequence.length) yield* sequence.rewind(kept)
-      const moved = { pages, freed: before.size - context.size, kept, again: context.size - kept }
+      const moved = { pages, freed: before.size - context.size, kept, again: context.size - kept - unread }
       yield* journal.event(p.pid, "evict", { ...moved, policy: policy.name })
       yield* journal.layout(p.pid, layoutOf(context))
       observe({ type: "evict", pid: p.pid, ...moved })
@@ -92,20 +92,29 @@ export const makeMemory = ({ going, journal, observe, policy, window }: Parts) =
     if (remark.forget !== undefined) context = forget(context, remark.forget)
 
     const taken = pinnedSize(context) + said.tokens.length + stubSize
-    const shown = window.view(text, page, Math.max(stubSize, window.high - taken))
+    const { copy, pinned = false } = remark
+    const shown = window.view(text, copy?.page || page, Math.max(stubSize, window.high - taken))
     const { result, tokens } = window.exchange(said.tokens, shown)
     const label: Label = remark.label ?? { integrity: "untrusted", source }
-    const { copy, pinned = false } = remark
     yield* journal.appendPage(p.pid, {
       role: "result",
       text,
       tokens: result,
       label,
+      cut: shown !== text,
       ...(call === undefined ? {} : { call }),
       ...(copy === undefined ? {} : { copy: copy.page })
     })
     const about = { about: said.about, page }
-    context = append(context, { ...about, tokens, pinned, label, ...(copy === undefined ? {} : { copy }) })
+    const whole = shown === text
+    context = append(context, {
+      ...about,
+      tokens,
+      pinned,
+      whole,
+      label,
+      ...(copy === undefined ? {} : { copy })
+    })
 
     if (p.summary !== undefined) {
       const label = { integrity: "untrusted", source: "model" } as const
@@ -124,7 +133,7 @@ export const makeMemory = ({ going, journal, observe, policy, window }: Parts) =
     const why = stuck(p.past)
     if (why !== undefined) p.doomed ??= { status: "failed", reason: why }
 
-    if (context.size + window.opening.length > window.high) context = yield* makeRoom(p, context)
+    if (context.size + window.opening.length > window.high) context = yield* makeRoom(p, context, result)
     p.context = context
     p.pending = [...tokensOf(context), ...window.opening].slice(p.sequence!.length)
   })

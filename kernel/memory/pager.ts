@@ -43,13 +43,16 @@ export interface Compaction {
   readonly victims: ReadonlyArray<Frame>
 }
 
+/** So many exchanges are in use together: a question, what was looked for, and what was found. */
+const together = 3
+
 /** The latest exchanges, which the process works with: always the last one, and those before it that fit. */
-const workingSet = (frames: ReadonlyArray<Frame>, most: number): ReadonlySet<Frame> => {
+const workingSet = (context: Context, window: Window): ReadonlySet<Frame> => {
   const set = new Set<Frame>()
   let tokens = 0
-  for (const frame of frames.filter(({ kind }) => kind === "exchange").toReversed()) {
+  for (const frame of context.frames.filter(({ kind }) => kind === "exchange").toReversed()) {
     tokens += frame.tokens.length
-    if (set.size > 0 && tokens > most) break
+    if (set.size > 0 && tokens > (set.size < together ? window.most : window.workingSet)) break
     set.add(frame)
   }
   return set
@@ -57,7 +60,19 @@ const workingSet = (frames: ReadonlyArray<Frame>, most: number): ReadonlySet<Fra
 
 /** Pages out until the context is no larger than the low-water mark, or nothing more can go. */
 export const compact = (context: Context, window: Window, policy: PagerPolicy): Compaction => {
-  const inUse = workingSet(context.frames, window.workingSet)
+  const done = without(workingSet(context, window), context, window, policy)
+  const last = context.frames.findLast(({ kind }) => kind === "exchange")!
+  // Where even that is too much, only the last exchange stays.
+  return done.context.size > window.high ? without(new Set([last]), context, window, policy) : done
+}
+
+/** Does so with exchanges that are none of those in use. */
+const without = (
+  inUse: ReadonlySet<Frame>,
+  context: Context,
+  window: Window,
+  policy: PagerPolicy
+): Compaction => {
   const candidates = context.frames.filter(
     (frame) => frame.kind === "exchange" && !frame.pinned && !inUse.has(frame)
   )
@@ -72,6 +87,7 @@ export const compact = (context: Context, window: Window, policy: PagerPolicy): 
       over -= frame.tokens.length
       if (over <= 0) break
     }
+    // From the context as it was: however often it takes, it is one eviction.
     done = evict(context, victims, window.stub)
   }
   return { ...done, victims: [...victims] }

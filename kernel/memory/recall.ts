@@ -4,7 +4,7 @@ import type { Journal } from "../journal.ts"
 import type { Process } from "../process.ts"
 import { foundText, partText, resultText } from "../prompt.ts"
 import { asToolError, badInput, type Self, ToolError } from "../tool.ts"
-import { inView, pinnedSize } from "./context.ts"
+import { frameOf, inView, pinnedSize } from "./context.ts"
 import type { Memories } from "./memories.ts"
 import type { Window } from "./window.ts"
 
@@ -62,15 +62,12 @@ export const recallOf = (
       return yield* badInput(
         `page ${number} has ${parts.length === 1 ? "one part" : `${parts.length} parts`}`
       )
-    const whole = part === 1 && parts.length === 1
-    const seen = inView(p.context, number, part)
-    // Of a long page only its beginning and end are in view.
-    if (seen !== undefined && (whole || seen.copy !== undefined)) {
+    if (inView(p.context, number, part)) {
       p.remark = { touched: [number] }
       return `page ${number} is in view`
     }
     p.remark = { copy: { page: number, part }, label: page.label }
-    return whole ? text : partText(number, part, parts.length > part, text)
+    return part === 1 && parts.length === 1 ? text : partText(number, part, parts.length > part, text)
   })
 
   const find = Effect.fnUntraced(function* (text: string) {
@@ -111,7 +108,7 @@ export const recallOf = (
     forget: Effect.fnUntraced(function* (page) {
       if (page > p.context.pages)
         return yield* refuse("not_found", `no page ${page}: the pages are 1 to ${p.context.pages}`)
-      const frame = inView(p.context, page, 1)
+      const frame = frameOf(p.context, page)
       if (frame !== undefined && frame.kind !== "exchange")
         return yield* refuse("bad_input", `page ${page} is the ${frame.kind} page, which stays`)
       p.remark = { forget: page }

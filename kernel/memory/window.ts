@@ -3,7 +3,7 @@ import type { Engine, Token } from "../engine/engine.ts"
 import { closeTurn, type Gone, longText, message, openTurn, type Span, stubText } from "../prompt.ts"
 
 /** Shares of the window. One call and one result may take a quarter each. */
-const share = { page: 1 / 4, high: 3 / 4, low: 1 / 2, workingSet: 1 / 8 }
+export const share = { page: 1 / 4, high: 3 / 4, low: 1 / 2, workingSet: 1 / 16 }
 
 /** Of the room for a long page: what its beginning and its end get. The rest is for the line between them. */
 const shown = { head: 0.55, tail: 0.25 }
@@ -30,6 +30,8 @@ export const makeWindow = (engine: Engine["Service"]) => {
     return piece
   }
 
+  /** Tokens of a part of a long page: however much is pinned, it can be shown whole. */
+  const piece = Math.max(Math.floor(most / 2), most - 128)
   const fits = (text: string, tokens: number) => text.length <= tokens * 8 && count(text) <= tokens
 
   /** Texts of at most so many tokens that together are the text; cut at the ends of lines where there are some. */
@@ -65,8 +67,7 @@ export const makeWindow = (engine: Engine["Service"]) => {
     opening,
 
     /** The text of a page in the parts in which it can be recalled: one, if it is not long. */
-    parts: (text: string): Iterable<string> =>
-      fits(text, Math.floor(most * 0.9)) ? [text] : split(text, Math.floor(most * 0.8)),
+    parts: (text: string): Iterable<string> => (fits(text, piece) ? [text] : split(text, piece)),
 
     /** What is shown of a page that has just come: all of it, or its beginning and end and how to read the rest. */
     view: (text: string, page: number, room: number): string => {
@@ -77,10 +78,10 @@ export const makeWindow = (engine: Engine["Service"]) => {
       return longText(head, page, text.length, tail)
     },
 
-    /** The tokens of an exchange: the call as it was written, and its result, which takes so many of them. */
+    /** The tokens of an exchange: the call as it was written, and its result. So many of them come with the result. */
     exchange: (call: ReadonlyArray<Token>, text: string) => {
-      const result = message(engine, "user", text)
-      return { result: result.length, tokens: [...opening, ...call, ...closing, ...result] }
+      const result = [...closing, ...message(engine, "user", text)]
+      return { tokens: [...opening, ...call, ...result], result: result.length }
     },
 
     stub: (spans: ReadonlyArray<Span>, gone: ReadonlyArray<Gone>, summary?: string): ReadonlyArray<Token> => {

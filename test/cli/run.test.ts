@@ -201,6 +201,10 @@ describe("noos tool", () => {
         "fs_list",
         "fs_search",
         "calc",
+        "recall",
+        "note",
+        "forget",
+        "remember",
         ...processCalls.map((t) => t.name),
         "exit"
       ]

@@ -212,6 +212,7 @@ describe("what is written is read back", () => {
         const { filename, journal, pid, run } = yield* fresh
         const layout = (pages: number): Layout => ({
           pages,
+          evictions: 3,
           frames: [
             { kind: "system", pages: [[1, 1]], tokens: 90, pinned: true, used: 1 },
             {

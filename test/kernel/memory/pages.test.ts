@@ -139,6 +139,21 @@ describe("search", () => {
     })
   )
 
+  it.effect("looks for the first 16 words", () =>
+    Effect.gen(function* () {
+      const { add, find, pid } = yield* fresh
+      const words = Array.from({ length: 16 }, (_, n) => `w${n}`)
+      yield* add(pid, words.join(" "))
+      yield* add(pid, words.slice(1).join(" "))
+      assert.deepStrictEqual(yield* find(pid, `${words.join(" ")} missing`), [1])
+      assert.deepStrictEqual(
+        yield* find(pid, `missing ${words.slice(1).join(" ")} w0`),
+        [2, 1],
+        "w0 is the 17th"
+      )
+    })
+  )
+
   it.effect("gives the best first, of equals the newest, and no more than asked for", () =>
     Effect.gen(function* () {
       const { add, find, pid } = yield* fresh
@@ -390,7 +405,8 @@ describe("a file of format 2", () => {
       assert.deepInclude(yield* journal.page(1, 3), {
         text: "code: K7Q2",
         label: { integrity: "untrusted", source: "unknown" },
-        copy: null
+        copy: null,
+        cut: false
       })
       assert.deepInclude(yield* journal.process(1), { state: "blocked", layout: null })
       yield* journal.appendPage(3, { role: "result", text: "new code", tokens: 1 })
