@@ -93,8 +93,15 @@ export const partText = (page: number, part: number, more: boolean, text: string
   `[page ${page}, part ${part}${more ? "" : ", the last"}]\n${text}`
 
 /** Lines in which searched words were found, each with where it is: a page's number, or a memory's. */
-export const foundText = (found: ReadonlyArray<{ readonly where: string; readonly line: string }>): string =>
-  found.length === 0 ? "nothing found" : found.map(({ line, where }) => `${where}: ${line}`).join("\n")
+export const foundText = (
+  found: ReadonlyArray<{ readonly where: string; readonly line: string }>,
+  /** The part that has those that come next, if there are more. */
+  next?: number
+): string =>
+  found.length === 0
+    ? "nothing found"
+    : found.map(({ line, where }) => `${where}: ${line}`).join("\n") +
+      (next === undefined ? "" : `\n[more: part ${next}]`)
 
 /** The call as the model writes it, in the one spelling that traces use. */
 export const callText = (tool: string, args: unknown): string => JSON.stringify({ tool, args })

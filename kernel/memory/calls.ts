@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import { object, positive, self, string } from "../calls.ts"
 import { type AnyTool, defineTool } from "../tool.ts"
 
-/** What `recall` is asked for: a page (one part of it, where it is long), or words to look for. */
+/** What `recall` is asked for: a page, or words to look for. What does not fit into one answer comes in parts. */
 export interface Recall {
   readonly page?: number
   readonly part?: number

@@ -70,11 +70,12 @@ export const recallOf = (
     return part === 1 && parts.length === 1 ? text : partText(number, part, parts.length > part, text)
   })
 
-  const find = Effect.fnUntraced(function* (text: string) {
+  const find = Effect.fnUntraced(function* (text: string, part: number) {
+    const end = part * most.pages
     // The task is always in view.
-    const found = yield* journal.search(p.pid, text, most.pages + 1)
-    const pages = found.filter(({ role }) => role !== "task").slice(0, most.pages)
-    const known = yield* memories.search(p.workspace.root, text, most.memories)
+    const found = (yield* journal.search(p.pid, text, end + 2)).filter(({ role }) => role !== "task")
+    const pages = found.slice(end - most.pages, end)
+    const known = part === 1 ? yield* memories.search(p.workspace.root, text, most.memories) : []
     const words = wordsOf(text)
     const all = [...pages.map(({ label }) => label), ...known.map(({ label }) => label)]
     const integrity = all.every((label) => label.integrity === "trusted") ? "trusted" : "untrusted"
@@ -83,17 +84,18 @@ export const recallOf = (
       label: { integrity, source: "recall" },
       touched: pages.map(({ ordinal }) => ordinal)
     }
-    return foundText([
+    const lines = [
       ...pages.map(({ ordinal, text }) => ({ where: `page ${ordinal}`, line: bestLine(text, words) })),
       ...known.map(({ id, text }) => ({ where: `memory ${id}`, line: bestLine(text, words) }))
-    ])
+    ]
+    return foundText(lines, found.length > end ? part + 1 : undefined)
   })
 
   return {
     recall: ({ page, part = 1, text = "" }) => {
       if (page !== undefined) return asToolError(read(page, part))
       if (text.trim() === "") return badInput("name a page, or a text to find")
-      return asToolError(find(text))
+      return asToolError(find(text, part))
     },
 
     note: Effect.fnUntraced(function* () {

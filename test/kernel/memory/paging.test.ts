@@ -204,6 +204,26 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("paging", (it)
       })
     )
 
+    it.effect("finds more where there is more", () =>
+      Effect.gen(function* () {
+        const ask = (part: number) => ["recall", { text: "the rain", part }] as const
+        const { results } = yield* follow(script(...reads(1, 12), ...[1, 2, 3, 4].map(ask), done))
+        const found = results.slice(12).map((r) => r.split("\n"))
+        assert.deepStrictEqual(
+          found.map((lines) => [lines.length, lines.at(-1)!.startsWith("[more")]),
+          [
+            [6, true],
+            [6, true],
+            [2, false],
+            [1, false]
+          ]
+        )
+        const pages = found.flat().flatMap((line) => /page (\d+): the rain/.exec(line)?.[1] ?? [])
+        assert.strictEqual(new Set(pages).size, 12)
+        assert.deepStrictEqual(found[3], ["result: nothing found"])
+      })
+    )
+
     it.effect("says what is in view, what is not there, and what it needs", () =>
       Effect.gen(function* () {
         const { results } = yield* follow(
