@@ -7,6 +7,7 @@ import { runTask } from "./agents/task.ts"
 import { embeddedModel, kernelLayer } from "./cli/environment.ts"
 import type { Budget } from "./kernel/budget.ts"
 import { type KernelEvent, Observer } from "./kernel/event.ts"
+import { pagingCalls } from "./kernel/memory/calls.ts"
 import type { Exit, Program } from "./kernel/process.ts"
 import type { AnyTool } from "./kernel/tool.ts"
 import { builtins } from "./tools/index.ts"
@@ -65,7 +66,7 @@ const run = (task: string, options: RunOptions = {}): Promise<Exit> => {
     task,
     folder: options.workspace ?? ".",
     program: options.program ?? fast(0),
-    tools: [...builtins, ...(options.tools ?? [])],
+    tools: [...builtins, ...pagingCalls, ...(options.tools ?? [])],
     ...(budget === undefined ? {} : { budget }),
     ...(approve === undefined
       ? {}

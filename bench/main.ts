@@ -3,6 +3,7 @@
  * Times are only ever given as ratios within one run.
  */
 import { parseArgs } from "node:util"
+import { memory } from "./memory.ts"
 import { nano } from "./nano.ts"
 import { scheduler } from "./scheduler.ts"
 
@@ -16,7 +17,11 @@ export interface Metric {
   readonly ratio?: number
 }
 
-const benches: Record<string, (emit: (metric: Metric) => void) => Promise<void>> = { nano, scheduler }
+const benches: Record<string, (emit: (metric: Metric) => void) => Promise<void>> = {
+  memory,
+  nano,
+  scheduler
+}
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

@@ -14,6 +14,7 @@ import { LlamaEngine } from "../kernel/engine/llama.ts"
 import { type KernelEvent, Observer } from "../kernel/event.ts"
 import { Journal } from "../kernel/journal.ts"
 import { Kernel } from "../kernel/kernel.ts"
+import { pagingCalls } from "../kernel/memory/calls.ts"
 import type { Exit } from "../kernel/process.ts"
 import { Syscalls } from "../kernel/syscall.ts"
 import type { AnyTool } from "../kernel/tool.ts"
@@ -36,6 +37,9 @@ export interface Trial {
   readonly tools: ReadonlyArray<AnyTool>
 }
 
+/** What a process is granted by default. */
+const usual: ReadonlyArray<AnyTool> = [...builtins, ...pagingCalls]
+
 /** Tasks of two to four steps with the built-in tools. */
 export const builtinTrials = (
   seed: number,
@@ -45,7 +49,7 @@ export const builtinTrials = (
   const r = new Random(seed, voice)
   return Array.from({ length: count }, () => ({
     task: makeTask(r, r.pick([2, 2, 2, 3, 3, 4]), (w) => randomStep(w, r)),
-    tools: builtins
+    tools: usual
   }))
 }
 
@@ -65,7 +69,7 @@ export const unseenTrials = (seed: number, count: number): ReadonlyArray<Trial> 
       w.lastFile = undefined
       return step
     })
-    return { task, tools: [...builtins, plugin.tool] }
+    return { task, tools: [...usual, plugin.tool] }
   })
 }
 

@@ -65,7 +65,7 @@ const rollback = Command.make(
     const folder = yield* folderOf(workspace)
     const from = run === undefined ? pid !== undefined && { pid } : pid === undefined && { run }
     if (from === false)
-      return yield* usage("whose memories is not said", "name one source: --run N or --pid N")
+      return yield* usage("memories are rolled back by one source", "name it: --run N or --pid N")
     const retracted = yield* ask((memories) => memories.rollback(folder, from), 0)
     if (json) return console.log(JSON.stringify({ retracted }))
     const whose = "run" in from ? `run ${from.run}` : `process ${from.pid}`

@@ -7,7 +7,7 @@ import { runTasks, type Task } from "../agents/task.ts"
 import { exit, processCalls } from "../kernel/calls.ts"
 import { Engine } from "../kernel/engine/engine.ts"
 import { type KernelEvent, Observer } from "../kernel/event.ts"
-import { memoryCalls } from "../kernel/memory/calls.ts"
+import { memoryCalls, pagingCalls } from "../kernel/memory/calls.ts"
 import type { Exit } from "../kernel/process.ts"
 import { Sandbox, type Workspace } from "../sandbox/sandbox.ts"
 import { builtins } from "../tools/index.ts"
@@ -48,7 +48,7 @@ export const usage = (what: string, todo: string) => new Stop({ code: code.usage
 
 /** The tools that a process is granted. */
 const granted = (names: ReadonlyArray<string> | undefined, where: string) => {
-  if (names === undefined) return Effect.succeed(builtins)
+  if (names === undefined) return Effect.succeed([...builtins, ...pagingCalls])
   const tools = [...builtins, ...memoryCalls, ...processCalls]
   const unknown = names.find((name) => name !== exit.name && !tools.some((t) => t.name === name))
   return unknown === undefined

@@ -56,7 +56,7 @@ export type KernelEvent =
       readonly kept: number
       readonly again: number
     }
-  /** A page that was not in view, or a part of one, was recalled. */
+  /** A page that was not in view was recalled, or a part of a long one that is or never was. */
   | { readonly type: "fault"; readonly pid: number; readonly page: number; readonly part: number }
   | ({ readonly type: "exit" } & Exit)
 

@@ -11,6 +11,7 @@ import { type KernelEvent, Observer } from "./event.ts"
 import { makeImages } from "./image.ts"
 import { Journal, type JournalError } from "./journal.ts"
 import { makeLoop } from "./loop.ts"
+import { recall } from "./memory/calls.ts"
 import { append, born, tokensOf } from "./memory/context.ts"
 import { Memories } from "./memory/memories.ts"
 import { makeMemory } from "./memory/memory.ts"
@@ -39,7 +40,7 @@ export interface Spawn {
   readonly program: Program
   readonly task: string
   readonly workspace: Workspace
-  /** What it may call; `exit` is added by the kernel. */
+  /** What it may call; `recall` and `exit` are added by the kernel. */
   readonly tools: ReadonlyArray<AnyTool>
   /** Steps of nice(1), upwards: each is a quarter more of the engine. Default 0. */
   readonly priority?: number
@@ -163,9 +164,17 @@ const make = Effect.gen(function* () {
     const twice = names.find((name, i) => names.indexOf(name) !== i)
     if (twice !== undefined) return yield* badInput(`two tools have the name "${twice}"`)
     if (names.includes(exit.name)) return yield* badInput(`the name "${exit.name}" is the kernel's own`)
-    const tools = [...options.tools, exit]
+    const other = options.tools.find((tool) => tool.name === recall.name && tool !== recall)
+    if (other !== undefined) return yield* badInput(`the name "${recall.name}" is the kernel's own`)
+    // Whose pages can be taken away can get them back.
+    const tools = [...options.tools, ...(names.includes(recall.name) ? [] : [recall]), exit]
     const image = yield* imageOf(program, tools, table.values())
     const page = message(engine, "user", task)
+    const size = image.prefix.length + page.length
+    if (size > window.high)
+      return yield* badInput(
+        `the task and the tools take ${size} tokens of a window of ${window.size}: shorten the task, or use a model with a larger window`
+      )
     const birth = Effect.gen(function* () {
       const parent = options.parent === undefined ? undefined : yield* living(options.parent)
       const foreign = parent && tools.find((tool) => !parent.tools.includes(tool))

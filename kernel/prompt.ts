@@ -75,8 +75,9 @@ const spansText = (spans: ReadonlyArray<Span>): string =>
 /** What stands for exchanges that have been paged out, with a summary of them if there is one. */
 export const stubText = (spans: ReadonlyArray<Span>, gone: ReadonlyArray<Gone>, summary?: string): string => {
   const latest = gone.slice(-named).map(({ about, page }) => `${page} ${about}`)
+  const last = latest.length === 0 ? "" : ` last ${latest.join(", ")};`
   const said = summary === undefined ? "" : `\nsummary: ${summary}`
-  return `[paged out: pages ${spansText(spans)}; last ${latest.join(", ")}; recall reads them]${said}`
+  return `[paged out: pages ${spansText(spans)};${last} recall reads them]${said}`
 }
 
 /** Asks for a summary, where the result of a call would stand. */
@@ -92,16 +93,23 @@ export const longText = (head: string, page: number, characters: number, tail: s
 export const partText = (page: number, part: number, more: boolean, text: string): string =>
   `[page ${page}, part ${part}${more ? "" : ", the last"}]\n${text}`
 
+/** A page, or a part of a long one, by its name. */
+export const partName = (page: number, part: number, long: boolean): string =>
+  long ? `part ${part} of page ${page}` : `page ${page}`
+
+/** What is added to a result when its process begins to go round in circles. */
+export const warningText = (text: string, warning: string): string => `${text}\n[${warning}]`
+
 /** Lines in which searched words were found, each with where it is: a page's number, or a memory's. */
 export const foundText = (
   found: ReadonlyArray<{ readonly where: string; readonly line: string }>,
-  /** The part that has those that come next, if there are more. */
-  next?: number
+  /** How to get those that come next, if there are more. */
+  more?: string
 ): string =>
   found.length === 0
     ? "nothing found"
     : found.map(({ line, where }) => `${where}: ${line}`).join("\n") +
-      (next === undefined ? "" : `\n[more: part ${next}]`)
+      (more === undefined ? "" : `\n[more: ${more}]`)
 
 /** The call as the model writes it, in the one spelling that traces use. */
 export const callText = (tool: string, args: unknown): string => JSON.stringify({ tool, args })

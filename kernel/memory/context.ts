@@ -98,7 +98,10 @@ export const frameOf = (context: Context, page: number): Frame | undefined =>
 /** Whether a part of a page can be read in the window, where it came or where it was recalled. */
 export const inView = (context: Context, page: number, part: number): boolean =>
   context.frames.some(
-    (frame) => frame.whole && (shows(frame, page) || (frame.copy?.page === page && frame.copy.part === part))
+    (frame) =>
+      // A call is in view whole, whatever is of its result.
+      (shows(frame, page) && (frame.whole || frame.pages[0]![1] !== page)) ||
+      (frame.whole && frame.copy?.page === page && frame.copy.part === part)
   )
 
 const change = (context: Context, page: number, what: Partial<Frame>): Context => ({
@@ -108,9 +111,9 @@ const change = (context: Context, page: number, what: Partial<Frame>): Context =
   )
 })
 
-/** A page has been of use. */
+/** A page has been of use. One that shall go stays so. */
 export const touch = (context: Context, page: number): Context =>
-  change(context, page, { used: context.pages })
+  frameOf(context, page)?.used === 0 ? context : change(context, page, { used: context.pages })
 
 /** A page, and what it was exchanged for, shall go before all others. */
 export const forget = (context: Context, page: number): Context =>

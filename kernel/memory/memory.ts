@@ -7,12 +7,11 @@ import type { EngineError } from "../engine/engine.ts"
 import type { KernelEvent } from "../event.ts"
 import type { Journal, JournalError } from "../journal.ts"
 import type { Process } from "../process.ts"
-import type { Span } from "../prompt.ts"
+import { partName, type Span, warningText } from "../prompt.ts"
 import type { Label } from "../tables.ts"
 import {
   append,
   type Context,
-  type Copy,
   forget,
   joined,
   layoutOf,
@@ -42,12 +41,6 @@ export type Holder = Pick<
   "pid" | "sequence" | "context" | "pending" | "said" | "remark" | "summary" | "past" | "doomed"
 >
 
-/** Tokens of a stub, about. */
-const stubSize = 64
-
-const nameOf = ({ page, part }: Copy): string =>
-  part === 1 ? `page ${page}` : `part ${part} of page ${page}`
-
 /** What it is made of. */
 export interface Parts {
   readonly window: Window
@@ -74,7 +67,7 @@ export const makeMemory = ({ going, journal, observe, policy, window }: Parts) =
     }
     if (pinnedSize(context) > window.low) {
       const taken = `${pinnedSize(context)} of the window's ${window.size} tokens`
-      const reason = `no progress: the task, the tools and notes take ${taken}, and at most ${window.low} may be in constant use`
+      const reason = `no progress: the task, the tools and notes take ${taken}, which leaves too little to work with`
       p.doomed ??= { status: "failed", reason }
     }
     return context
@@ -83,38 +76,41 @@ export const makeMemory = ({ going, journal, observe, policy, window }: Parts) =
   /** Takes in the result of the call that the process has said. A process that does not get on is doomed. */
   const enter = Effect.fnUntraced(function* (
     p: Holder,
-    { call, page, source, text }: Came
+    { call, page, source, text: came }: Came
   ): Effect.fn.Return<void, JournalError | EngineError> {
     const { remark, said } = p
+    const { copy, pinned = false } = remark
     p.remark = {}
     let { context } = p
     for (const touched of remark.touched ?? []) context = touch(context, touched)
     if (remark.forget !== undefined) context = forget(context, remark.forget)
 
-    const taken = pinnedSize(context) + said.tokens.length + stubSize
-    const { copy, pinned = false } = remark
-    const shown = window.view(text, copy?.page || page, Math.max(stubSize, window.high - taken))
+    const fault = copy === undefined || copy.page === 0 ? undefined : copy
+    p.past = record(p.past, said.text, came, fault && partName(fault.page, fault.part, fault.part > 1))
+    const circle = stuck(p.past)
+    if (circle?.end === true) p.doomed ??= { status: "failed", reason: `no progress: ${circle.why}` }
+    const text = circle === undefined ? came : warningText(came, circle.why)
+
+    const taken = pinnedSize(context) + said.tokens.length + window.stubSize
+    const shown = window.view(text, copy?.page || page, Math.max(window.stubSize, window.high - taken))
     const { result, tokens } = window.exchange(said.tokens, shown)
+    const whole = shown === text
     const label: Label = remark.label ?? { integrity: "untrusted", source }
     yield* journal.appendPage(p.pid, {
       role: "result",
       text,
       tokens: result,
       label,
-      cut: shown !== text,
+      cut: !whole,
       ...(call === undefined ? {} : { call }),
       ...(copy === undefined ? {} : { copy: copy.page })
     })
-    const about = { about: said.about, page }
-    const whole = shown === text
-    context = append(context, {
-      ...about,
-      tokens,
-      pinned,
-      whole,
-      label,
-      ...(copy === undefined ? {} : { copy })
-    })
+    const repeats = copy === undefined ? {} : { copy }
+    context = append(context, { page, about: said.about, tokens, pinned, whole, label, ...repeats })
+    if (fault !== undefined) {
+      yield* journal.event(p.pid, "fault", fault)
+      observe({ type: "fault", pid: p.pid, ...fault })
+    }
 
     if (p.summary !== undefined) {
       const label = { integrity: "untrusted", source: "model" } as const
@@ -124,16 +120,8 @@ export const makeMemory = ({ going, journal, observe, policy, window }: Parts) =
       p.summary = undefined
     }
 
-    const fault = copy === undefined || copy.page === 0 ? undefined : copy
-    if (fault !== undefined) {
-      yield* journal.event(p.pid, "fault", fault)
-      observe({ type: "fault", pid: p.pid, ...fault })
-    }
-    p.past = record(p.past, said.text, text, fault && nameOf(fault))
-    const why = stuck(p.past)
-    if (why !== undefined) p.doomed ??= { status: "failed", reason: why }
-
     if (context.size + window.opening.length > window.high) context = yield* makeRoom(p, context, result)
+    else if (remark.forget !== undefined) yield* journal.layout(p.pid, layoutOf(context))
     p.context = context
     p.pending = [...tokensOf(context), ...window.opening].slice(p.sequence!.length)
   })

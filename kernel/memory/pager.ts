@@ -36,6 +36,9 @@ export const cost: PagerPolicy = { name: "cost", order: (candidates) => candidat
 /** The policy of a kernel. */
 export const Pager = Services.Reference<PagerPolicy>("noos/Pager", { defaultValue: () => cost })
 
+/** What the pager has to know of a window. */
+export type Marks = Pick<Window, "most" | "high" | "low" | "workingSet" | "stub">
+
 /** What a compaction did. `kept` are the first tokens, which are as they were; the others have to be evaluated again. */
 export interface Compaction {
   readonly context: Context
@@ -46,20 +49,20 @@ export interface Compaction {
 /** So many exchanges are in use together: a question, what was looked for, and what was found. */
 const together = 3
 
-/** The latest exchanges, which the process works with: always the last one, and those before it that fit. */
-const workingSet = (context: Context, window: Window): ReadonlySet<Frame> => {
+/** The latest exchanges, which the process works with: always the last two, and those before them that fit. */
+const workingSet = (context: Context, window: Marks): ReadonlySet<Frame> => {
   const set = new Set<Frame>()
   let tokens = 0
   for (const frame of context.frames.filter(({ kind }) => kind === "exchange").toReversed()) {
     tokens += frame.tokens.length
-    if (set.size > 0 && tokens > (set.size < together ? window.most : window.workingSet)) break
+    if (set.size > 1 && tokens > (set.size < together ? window.most : window.workingSet)) break
     set.add(frame)
   }
   return set
 }
 
 /** Pages out until the context is no larger than the low-water mark, or nothing more can go. */
-export const compact = (context: Context, window: Window, policy: PagerPolicy): Compaction => {
+export const compact = (context: Context, window: Marks, policy: PagerPolicy): Compaction => {
   const done = without(workingSet(context, window), context, window, policy)
   const last = context.frames.findLast(({ kind }) => kind === "exchange")!
   // Where even that is too much, only the last exchange stays.
@@ -70,7 +73,7 @@ export const compact = (context: Context, window: Window, policy: PagerPolicy): 
 const without = (
   inUse: ReadonlySet<Frame>,
   context: Context,
-  window: Window,
+  window: Marks,
   policy: PagerPolicy
 ): Compaction => {
   const candidates = context.frames.filter(

@@ -1,6 +1,6 @@
 /**
  * Whether a process gets on. One that recalls the same page over and over because it is paged out in between, or that makes
- * the same calls and gets the same results, would go on until its budget is spent.
+ * the same calls and gets the same results, would go on until its budget is spent. It is warned, then stopped.
  */
 import { createHash } from "node:crypto"
 
@@ -10,12 +10,12 @@ export interface Past {
   readonly fault: string | undefined
 }
 
-/** So often the same exchanges may follow each other, up to so many in turn. */
-const rounds = 5
+/** So often the same exchanges may follow each other, up to so many in turn, before a warning and before the end. */
+const rounds = { warn: 4, stop: 8 }
 const turns = 4
-/** So often a page may be recalled within so many exchanges. */
-const faults = 4
-const memory = 24
+/** So often a page may be recalled within what is remembered. */
+const faults = { warn: 3, stop: 5 }
+const memory = 64
 
 /** The past with one more exchange. A fault is a page, or a part of one, that was not in view any more. */
 export const record = (
@@ -28,23 +28,31 @@ export const record = (
   return [...past, { exchange, fault }].slice(-memory)
 }
 
-/** Why a process with this past does not get on, if so. */
-export const stuck = (past: ReadonlyArray<Past>): string | undefined => {
+/** Whether the last so many rounds of so many exchanges are the same. */
+const same = (past: ReadonlyArray<Past>, turn: number, rounds: number): boolean => {
+  const tail = past.slice(-turn * rounds)
+  return (
+    tail.length === turn * rounds && tail.every(({ exchange }, i) => exchange === tail[i % turn]!.exchange)
+  )
+}
+
+/** What is wrong with a process that has this past, if so, and whether that is its end. */
+export const stuck = (
+  past: ReadonlyArray<Past>
+): { readonly why: string; readonly end: boolean } | undefined => {
   const last = past.at(-1)
   if (last?.fault !== undefined) {
     const times = past.filter(({ fault }) => fault === last.fault).length
-    if (times >= faults)
-      return `no progress: ${last.fault} was recalled ${times} times within ${past.length} calls, and paged out in between`
+    const why = `${last.fault} was recalled ${times} times within ${past.length} calls, and paged out in between`
+    if (times >= faults.warn) return { why, end: times >= faults.stop }
   }
   for (let turn = 1; turn <= turns; turn++) {
-    const tail = past.slice(-turn * rounds)
-    if (
-      tail.length === turn * rounds &&
-      tail.every(({ exchange }, i) => exchange === tail[i % turn]!.exchange)
-    )
-      return turn === 1
-        ? `no progress: the same call gave the same result ${rounds} times`
-        : `no progress: the same ${turn} calls gave the same results ${rounds} times`
+    if (!same(past, turn, rounds.warn)) continue
+    const end = same(past, turn, rounds.stop)
+    const times = end ? rounds.stop : rounds.warn
+    const why =
+      turn === 1 ? "the same call gave the same result" : `the same ${turn} calls gave the same results`
+    return { why: `${why} ${times} times`, end }
   }
   return undefined
 }

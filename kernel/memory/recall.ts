@@ -1,8 +1,9 @@
 /** What a process may ask of its own memory: to read a page again, to find one, to keep one, to let one go. */
 import { Effect, Iterable } from "effect"
+import { mostRanked } from "../full-text.ts"
 import type { Journal } from "../journal.ts"
 import type { Process } from "../process.ts"
-import { foundText, partText, resultText } from "../prompt.ts"
+import { foundText, partName, partText, resultText } from "../prompt.ts"
 import { asToolError, badInput, type Self, ToolError } from "../tool.ts"
 import { frameOf, inView, pinnedSize } from "./context.ts"
 import type { Memories } from "./memories.ts"
@@ -23,14 +24,21 @@ const refuse = (code: ToolError["code"], message: string) => Effect.fail(new Too
 /** What comes of a note. */
 const noted = resultText(true, "ok")
 
-/** Words, for comparison. */
-const wordsOf = (text: string) => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []
+/** A text as the index takes it, near enough, one character for each: without case and accents. */
+const folded = (text: string): string =>
+  Array.from(text, (c) => c.normalize("NFD").charAt(0).toLowerCase().charAt(0)).join("")
+
+/** The words that are looked for, without the endings that the index does not tell apart. */
+const wordsOf = (text: string): ReadonlyArray<string> =>
+  (folded(text).match(/[\p{L}\p{N}]+/gu) ?? []).map((word) =>
+    word.length > 4 ? word.replace(/(ing|ed|es|s|e|y)$/, "") : word
+  )
 
 /** The line of a text that has the most of the words, around the first of them where it is long. */
 const bestLine = (text: string, words: ReadonlyArray<string>): string => {
   const lines = text.replace(/^(result|error): /, "").split("\n")
   const score = (line: string) => {
-    const low = line.toLowerCase()
+    const low = folded(line)
     return words.filter((word) => low.includes(word)).length
   }
   let best = lines[0]!
@@ -39,11 +47,12 @@ const bestLine = (text: string, words: ReadonlyArray<string>): string => {
     const points = score(line)
     if (points > top) [best, top] = [line, points]
   }
-  const line = best.trim()
-  if (line.length <= most.line) return line
-  const places = words.map((word) => line.toLowerCase().indexOf(word)).filter((at) => at >= 0)
-  const from = Math.max(0, Math.min(...places, line.length) - most.line / 4)
-  return line.slice(from, from + most.line).toWellFormed()
+  const line = Array.from(best.trim())
+  if (line.length <= most.line) return line.join("")
+  const low = folded(line.join(""))
+  const places = words.map((word) => low.indexOf(word)).filter((at) => at >= 0)
+  const from = Math.max(0, Math.min(...places, line.length - most.line) - most.line / 4)
+  return line.slice(from, from + most.line).join("")
 }
 
 export const recallOf = (
@@ -64,7 +73,7 @@ export const recallOf = (
       )
     if (inView(p.context, number, part)) {
       p.remark = { touched: [number] }
-      return `page ${number} is in view`
+      return `${partName(number, part, part > 1)} is in view`
     }
     p.remark = { copy: { page: number, part }, label: page.label }
     return part === 1 && parts.length === 1 ? text : partText(number, part, parts.length > part, text)
@@ -86,9 +95,11 @@ export const recallOf = (
     }
     const lines = [
       ...pages.map(({ ordinal, text }) => ({ where: `page ${ordinal}`, line: bestLine(text, words) })),
-      ...known.map(({ id, text }) => ({ where: `memory ${id}`, line: bestLine(text, words) }))
+      // A memory has no pages to recall: it is given whole.
+      ...known.map(({ id, text }) => ({ where: `memory ${id}`, line: text }))
     ]
-    return foundText(lines, found.length > end ? part + 1 : undefined)
+    const more = found.length > end ? `part ${part + 1}` : end < mostRanked ? undefined : "use rarer words"
+    return foundText(lines, more)
   })
 
   return {
@@ -100,8 +111,8 @@ export const recallOf = (
 
     note: Effect.fnUntraced(function* () {
       const pinned = pinnedSize(p.context) + window.exchange(p.said.tokens, noted).tokens.length
-      if (pinned > window.low) {
-        const message = `no room for another note: ${pinned} of ${window.low} tokens; forget one first`
+      if (pinned > window.pinned) {
+        const message = `no room for another note: ${pinned} of ${window.pinned} tokens; forget one first`
         return yield* new ToolError({ code: "limit", message })
       }
       p.remark = { pinned: true }

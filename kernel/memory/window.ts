@@ -3,10 +3,13 @@ import type { Engine, Token } from "../engine/engine.ts"
 import { closeTurn, type Gone, longText, message, openTurn, type Span, stubText } from "../prompt.ts"
 
 /** Shares of the window. One call and one result may take a quarter each. */
-export const share = { page: 1 / 4, high: 3 / 4, low: 1 / 2, workingSet: 1 / 16 }
+export const share = { page: 1 / 4, high: 3 / 4, low: 1 / 2, pinned: 3 / 8, stub: 1 / 16, workingSet: 1 / 16 }
 
 /** Of the room for a long page: what its beginning and its end get. The rest is for the line between them. */
 const shown = { head: 0.55, tail: 0.25 }
+
+/** A cutting place at or before an index that is not in the middle of a character. */
+const whole = (text: string, at: number): number => (/[\udc00-\udfff]/.test(text.charAt(at)) ? at - 1 : at)
 
 /** Spans that a stub names; of more it names only where they begin and end. */
 const mostSpans = 4
@@ -20,10 +23,10 @@ export const makeWindow = (engine: Engine["Service"]) => {
 
   /** The longest beginning, or end, of a text that has at most so many tokens, as far as can be told quickly. */
   const cut = (text: string, tokens: number, end: "head" | "tail"): string => {
-    // Not through the middle of a character.
-    const whole = (at: number) => (/[\udc00-\udfff]/.test(text.charAt(at)) ? at - 1 : at)
     const take = (n: number) =>
-      end === "head" ? text.slice(0, whole(n)) : text.slice(whole(text.length - n + 1))
+      end === "head"
+        ? text.slice(0, whole(text, n))
+        : text.slice(whole(text, Math.max(0, text.length - n + 1)))
     let piece = take(tokens * 8)
     for (let n = count(piece); n > tokens; n = count(piece))
       piece = take(Math.min(piece.length - 1, Math.floor((piece.length * tokens) / n)))
@@ -37,7 +40,7 @@ export const makeWindow = (engine: Engine["Service"]) => {
   /** Texts of at most so many tokens that together are the text; cut at the ends of lines where there are some. */
   function* split(text: string, tokens: number): Generator<string> {
     for (let at = 0; at < text.length; ) {
-      let part = cut(text.slice(at, at + tokens * 8), tokens, "head")
+      let part = cut(text.slice(at, whole(text, at + tokens * 8)), tokens, "head")
       const line = at + part.length < text.length ? part.lastIndexOf("\n") + 1 : 0
       if (line > part.length / 2) part = part.slice(0, line)
       if (part === "") part = String.fromCodePoint(text.codePointAt(at)!)
@@ -51,9 +54,12 @@ export const makeWindow = (engine: Engine["Service"]) => {
     size: engine.contextSize,
     /** Tokens of the longest call, and of the longest result. */
     most,
-    /** Above `high` the pager pages out down to `low`; what is pinned may not take more than that. */
+    /** Above `high` the pager pages out down to `low`. */
     high: part(share.high),
     low: part(share.low),
+    /** What notes, the task and the tools may take together: beside them the longest call still fits, and some result. */
+    pinned: part(share.pinned),
+    stubSize: part(share.stub),
     /** Tokens of the latest exchanges that stay. */
     workingSet: part(share.workingSet),
     /**
@@ -84,9 +90,16 @@ export const makeWindow = (engine: Engine["Service"]) => {
       return { tokens: [...opening, ...call, ...result], result: result.length }
     },
 
+    /** A stub of at most its share of the window: with what of it fits. */
     stub: (spans: ReadonlyArray<Span>, gone: ReadonlyArray<Gone>, summary?: string): ReadonlyArray<Token> => {
+      const most = part(share.stub)
       const named = spans.length <= mostSpans ? spans : [[spans[0]![0], spans.at(-1)![1]] as const]
-      return message(engine, "user", stubText(named, gone, summary))
+      const render = (latest: ReadonlyArray<Gone>, said?: string) =>
+        message(engine, "user", stubText(named, latest, said))
+      let latest = gone
+      while (latest.length > 0 && render(latest).length > most) latest = latest.slice(1)
+      const room = most - render(latest, "").length
+      return summary === undefined || room <= 0 ? render(latest) : render(latest, cut(summary, room, "head"))
     }
   }
 }

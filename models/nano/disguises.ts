@@ -70,6 +70,29 @@ export const builtinCards: ReadonlyArray<ToolCard> = [
   }
 ]
 
+const positive: JsonSchema = { type: "integer", minimum: 1 }
+
+/** The calls of memory that a process has by default, likewise. They come before `exit`. */
+export const memoryCards: ReadonlyArray<ToolCard> = [
+  {
+    name: "recall",
+    description: "Read a page again, or find the pages with a text.",
+    input: object({ page: positive, part: positive, text: { type: "string" } }, ["page", "part", "text"])
+  },
+  {
+    name: "note",
+    description: "Note a text, to keep it in view.",
+    input: object({ text: { type: "string" } })
+  }
+]
+
+/** All that a process has by default. */
+export const defaultCards: ReadonlyArray<ToolCard> = [
+  ...builtinCards.slice(0, -1),
+  ...memoryCards,
+  ...builtinCards.slice(-1)
+]
+
 /** Other names, arguments and descriptions that the built-in tools get in training. */
 const disguises: Record<
   string,
@@ -148,6 +171,24 @@ const disguises: Record<
     args: { expression: ["expression", "expr", "formula", "input", "sum"] },
     descriptions: ["Evaluate arithmetic.", "Calculate the value of an expression.", "Do arithmetic."]
   },
+  recall: {
+    names: ["recall", "reread", "look_back", "page_in", "recollect", "fetch_page"],
+    args: {
+      page: ["page", "number", "n", "page_number"],
+      part: ["part", "section", "piece"],
+      text: ["text", "words", "query", "about"]
+    },
+    descriptions: [
+      "Read an earlier page, or find pages with a text.",
+      "Get a page back, or look for a text in the pages.",
+      "Show a page that was paged out, or where a text is."
+    ]
+  },
+  note: {
+    names: ["note", "keep", "pin", "jot", "take_note", "keep_in_view"],
+    args: { text: ["text", "note", "content", "what"] },
+    descriptions: ["Keep a text in view.", "Take a note that stays in view.", "Write a note to yourself."]
+  },
   exit: {
     names: ["exit"],
     args: { answer: ["answer"], failed: ["failed"] },
@@ -166,10 +207,10 @@ export interface Naming {
 
 /** The real names with probability `real`, otherwise a disguise for each tool. */
 export const naming = (r: Random, real: number): Naming => {
-  if (r.chance(real)) return { cards: builtinCards, call: (tool, args) => ({ tool, args: { ...args } }) }
+  if (r.chance(real)) return { cards: defaultCards, call: (tool, args) => ({ tool, args: { ...args } }) }
   const taken = new Set<string>()
   const map = new Map<string, { name: string; args: Map<string, string> }>()
-  const cards = builtinCards.map((card) => {
+  const cards = defaultCards.map((card) => {
     const d = disguises[card.name] as (typeof disguises)[string]
     let name = card.name
     if (card.name !== "exit")
@@ -181,7 +222,7 @@ export const naming = (r: Random, real: number): Naming => {
     const properties: Record<string, JsonSchema> = {}
     const required = new Set(card.input.required as ReadonlyArray<string>)
     for (const [key, schema] of Object.entries(card.input.properties as Record<string, JsonSchema>)) {
-      if (card.name !== "exit" && !required.has(key) && r.chance(0.5)) continue
+      if (card.name !== "exit" && card.name !== "recall" && !required.has(key) && r.chance(0.5)) continue
       let arg = key
       if (card.name !== "exit")
         do arg = r.chance(0.2) ? scramble(r, 2, 6) : r.pick((d.args[key] as ReadonlyArray<string>) ?? [key])

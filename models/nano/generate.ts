@@ -23,6 +23,7 @@ import {
 } from "../../kernel/prompt.ts"
 import { type Naming, naming } from "./disguises.ts"
 import { Random } from "./language.ts"
+import { memoryTask, noteStep } from "./memory.ts"
 import { type Plugin, plugin } from "./plugins.ts"
 import { exchange, testPuzzles, trainable } from "./puzzles.ts"
 import { randomStep } from "./skills.ts"
@@ -34,6 +35,8 @@ export interface Piece {
   readonly role: "system" | "user" | "model"
   readonly text: string
   readonly learn: boolean
+  /** A user's text from which nothing is to be learned, not even a little. */
+  readonly idle?: boolean
 }
 
 /** How much of a row's tools and tasks is what. Shares in [0, 1]. */
@@ -42,8 +45,10 @@ export interface Mix {
   readonly puzzles: number
   /** Tool lists with the built-in tools under their own names. */
   readonly real: number
-  /** All built-in tools listed, rather than a few. */
+  /** All default tools listed, rather than a few. */
   readonly full: number
+  /** Rows of tasks that need the calls of memory. */
+  readonly memory: number
 }
 
 /** One task as pieces: the request, the ideal calls and their results, and the exit. */
@@ -74,6 +79,7 @@ const listedTask = (
   plugins: ReadonlyArray<Plugin>
 ): Task =>
   makeTask(r, r.pick([1, 1, 2, 2, 2, 3, 3, 4, 4]), (w) => {
+    if (listed.has(names.call("note", {}).tool) && r.chance(0.06)) return noteStep(w, r)
     if (plugins.length === 0 || (listed.size > 0 && r.chance(0.55)))
       return randomStep(w, r, (calls) => calls.every((c) => listed.has(names.call(c.tool, {}).tool)))
     const step = r.pick(plugins).step(r)
@@ -87,9 +93,12 @@ const listedTask = (
 export const conversation = (r: Random, mix: Mix): { system: Piece; next: () => Array<Piece> } => {
   const names = naming(r, mix.real)
   const exit = names.cards.at(-1) as Naming["cards"][number]
-  const others = names.cards.slice(0, -1)
-  const pluginsOnly = r.chance(0.2)
-  const full = r.chance(mix.full)
+  const memory = r.chance(mix.memory)
+  const calls = new Set(["recall", "note"].map((name) => names.call(name, {}).tool))
+  const granted = memory || r.chance(0.85)
+  const others = names.cards.slice(0, -1).filter((c) => granted || !calls.has(c.name))
+  const pluginsOnly = !memory && r.chance(0.2)
+  const full = memory || r.chance(mix.full)
   const builtins = pluginsOnly ? [] : full ? others : r.sample(others, r.int(1, 4))
   const plugins = new Map<string, Plugin>()
   for (
@@ -105,9 +114,13 @@ export const conversation = (r: Random, mix: Mix): { system: Piece; next: () => 
       ? [...builtins, ...[...plugins.values()].map((p) => p.card), exit]
       : r.sample([...builtins, ...[...plugins.values()].map((p) => p.card), exit], 99)
   const listed = new Set(builtins.map((c) => c.name))
+  const system = systemText(cards)
   return {
-    system: { role: "system", text: systemText(cards), learn: false },
-    next: () => taskPieces(listedTask(r, names, listed, [...plugins.values()]), names)
+    system: { role: "system", text: system, learn: false },
+    next: () =>
+      memory && r.chance(0.85)
+        ? memoryTask(r, names, system)
+        : taskPieces(listedTask(r, names, listed, [...plugins.values()]), names)
   }
 }
 
@@ -149,10 +162,16 @@ const main = async () => {
       puzzles: { type: "string", default: "0.15" },
       real: { type: "string", default: "0.5" },
       full: { type: "string", default: "0.5" },
+      memory: { type: "string", default: "0" },
       data: { type: "string", default: new URL("../../bench/data/game24.csv", import.meta.url).pathname }
     }
   })
-  const mix = { puzzles: Number(values.puzzles), real: Number(values.real), full: Number(values.full) }
+  const mix = {
+    puzzles: Number(values.puzzles),
+    real: Number(values.real),
+    full: Number(values.full),
+    memory: Number(values.memory)
+  }
   const puzzles = trainable(new Set(testPuzzles(readFileSync(values.data, "utf8")).map((p) => p.join(" "))))
   const rows = Number(values.rows)
   if (positionals[0] === "text") {
@@ -210,7 +229,7 @@ const main = async () => {
             ? [...openTurn(renderer), ...renderer.tokenize(p.text), ...closeTurn(renderer)]
             : message(renderer, p.role, p.text)
           tokens.push(...t)
-          w.push(...t.map((_, k) => (p.learn ? (k === 0 ? 0 : 255) : p.role === "user" ? 8 : 0)))
+          w.push(...t.map((_, k) => (p.learn ? (k === 0 ? 0 : 255) : p.role === "user" && !p.idle ? 8 : 0)))
         }
         if (at + tokens.length > end) return false
         ids.set(tokens, at)

@@ -661,3 +661,73 @@ export const onward: ReadonlyArray<readonly [Phrasings, string]> = [
     "v*v"
   ]
 ]
+
+export const note = p(`
+  <do>[Note|Note down|Take a note|Make a note|Jot down] [that|:] {t}
+  <do>[Take|Make|Write] [the|this|a] note[:|] {t}
+  <do>[Note|Note down|Jot down|Keep in view] {t}
+  <do>[Keep|Put down|Take down] {t} [in view|as a note|in a note]
+  <do>Keep in [view|mind] that {t}
+  <do>[Note|Note down] the [text|words|line] {t}
+  <do>Do not lose sight of this: {t}
+  ---
+  Have a note of this: {t}
+  Let {t} be noted
+  See that {t} stays in view
+  I want a note that says {t}
+  ---
+  This must stay in view: {t}
+`)
+
+export const noteThat = p(`
+  [note|note down|take a note of|make a note of|keep a note of|keep in view] [the {n}|the {n}|that {n}]
+  [keep|put down] the {n} [in view|as a note|in a note]
+  [note|note down|keep in view] what the {n} is
+  ---
+  have the {n} noted
+  let the {n} be noted
+  see that the {n} stays in view
+  I want a note of the {n}
+  ---
+  the {n} must stay in view
+`)
+
+export const knownAbout = p(`
+  [What|Which] [is|was] the {l} [that you remember|that you know|you were told|from before|from the last time|you remembered]
+  <do>[Recall|Look up in your memory|Look up in memory|Remember] the {l} [from before|from the last time|you were told|]
+  <get> the {l} [that you remember|from memory|from your memory|from an earlier run|you were told before]
+  [Do you remember|Do you recall|Do you know] the {l} [from before|from the last time|]
+  ---
+  [Which|What] {l} [is in|do you have in] your memory
+  See what {l} you remember
+  From memory, [tell me|give me] the {l}
+  ---
+  You once learned the {l}: let me have it
+`)
+
+export const longAsk = p(`
+  <do>[Read|Open|Look at|Go through] {f} and [give|tell me|report|answer with|find|give me] [the|its] {l}
+  <get> the {l} [in|from|of|that is in] {f}
+  [What|Which] {l} [is in|does] {f} [have|give|name|hold]
+  [What|Which] is the {l} in {f}
+  Somewhere in {f} there is a {l}: [find it|give it|report it|read it to me]
+  ---
+  The {l} that {f} has
+  See which {l} {f} gives
+  Take {f} and find its {l}
+  ---
+  In {f} a {l} is given: let me have it
+`)
+
+export const partAsk = p(`
+  <do>[Read|Open|Look at] {f} and [give|tell me|report|answer with|find|give me] the {l} [in|of|from] its part {n}
+  <get> the {l} [in|from|of|that is in] part {n} of {f}
+  [What|Which] {l} [is in|does] part {n} of {f} [have|give|name|hold]
+  Part {n} of {f} has a {l}: [find it|give it|report it|read it to me]
+  ---
+  The {l} that part {n} of {f} has
+  See which {l} part {n} of {f} gives
+  Take {f} and find the {l} of its part {n}
+  ---
+  In part {n} of {f} a {l} is given: let me have it
+`)

@@ -30,7 +30,7 @@ const events: Array<KernelEvent> = []
 /** Of the first process, whose journal no test changes. */
 let map: MemoryMap
 
-/** A real process whose window of 1,535 tokens overflows: its pages are 1 to 27. */
+/** A real process whose window of 1,919 tokens overflows: its pages are 1 to 27. */
 beforeAll(async () => {
   const words = (seed: number) =>
     Array.from({ length: 60 }, (_, i) => `word${(seed * 31 + i) % 97}`).join(" ")
@@ -48,7 +48,7 @@ beforeAll(async () => {
     ["fs_read", { path: "long.txt" }],
     ["exit", { answer: "K7" }]
   )
-  const engine = LlamaEngine.layer({ modelPath: embeddedModel, contextSize: 1536 })
+  const engine = LlamaEngine.layer({ modelPath: embeddedModel, contextSize: 1920 })
   const live = Kernel.layer.pipe(
     Layer.provideMerge(
       Layer.mergeAll(Syscalls.layer, Bubblewrap.layer, scripted.pipe(Layer.provide(engine)))
@@ -164,7 +164,7 @@ describe("noos logs --memory", () => {
   it("is what the kernel had in the window, and where every page is", async () => {
     const kept = (await read((journal) => journal.process(1)))!
     assert.deepInclude(map, { pid: 1, run: 1, state: "zombie", status: "ok" })
-    assert.deepInclude(map.window, { size: 1535, high: 1151, low: 767 })
+    assert.deepInclude(map.window, { size: 1919, high: 1439, low: 959 })
 
     // The kernel's own count, after the last eviction.
     assert.deepStrictEqual(
@@ -176,7 +176,7 @@ describe("noos logs --memory", () => {
       tokens.system! + tokens.task! + tokens.notes! + tokens["paged out"]! + tokens.exchanges!,
       map.window.used
     )
-    assert.strictEqual(tokens.free, 1535 - map.window.used)
+    assert.strictEqual(tokens.free, 1919 - map.window.used)
     const system = map.frames.find(({ section }) => section === "system")!
     assert.strictEqual(tokens.system, system.tokens)
 
@@ -218,7 +218,7 @@ describe("noos logs --memory", () => {
     const drawn = stdout.split("\n")
     for (const line of drawn) assert.isAtMost(line.length, 80, line)
     assert.notInclude(stdout, "\x1b")
-    assert.match(drawn[0]!, /^process 1 \(ok\): [\d,]+ tokens in a window of 1,535 tokens$/)
+    assert.match(drawn[0]!, /^process 1 \(ok\): [\d,]+ tokens in a window of 1,919 tokens$/)
     assert.match(drawn[2]!, /^S+T+N+P+E+\.+$/)
     assert.strictEqual(drawn[2]!.length, 80)
     assert.strictEqual(drawn[3]!.trimEnd(), `${" ".repeat(39)}^${" ".repeat(19)}^`)

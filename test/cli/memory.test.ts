@@ -93,8 +93,11 @@ describe("noos memory", () => {
 
     const wrong: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
       [["--workspace", join(root, "no-such")], /workspace: not a folder: /],
-      [["rollback", "--workspace", folder], /whose memories is not said$/],
-      [["rollback", "--workspace", folder, "--run", "1", "--pid", "1"], /whose memories is not said$/]
+      [["rollback", "--workspace", folder], /memories are rolled back by one source$/],
+      [
+        ["rollback", "--workspace", folder, "--run", "1", "--pid", "1"],
+        /memories are rolled back by one source$/
+      ]
     ]
     for (const [args, what] of wrong) {
       const { exitCode, stderr } = await call("memory", ...args)

@@ -11,7 +11,7 @@ const home = mkdtempSync(join(tmpdir(), "noos-examples-"))
 afterAll(() => rmSync(home, { recursive: true, force: true }))
 
 /** What each example prints. An example that is not here fails the test. */
-const prints: Record<string, string> = { "shout.ts": "ok GOOD MORNING" }
+const prints: Record<string, string> = { "relay.ts": "ok K7Q2", "shout.ts": "ok GOOD MORNING" }
 
 describe("examples", () => {
   for (const file of readdirSync(folder))

@@ -30,7 +30,7 @@ const live = Kernel.layer.pipe(
       Bubblewrap.layer,
       Layer.provide(
         scripted,
-        LlamaEngine.layer({ modelPath: embeddedModel, sequences: 2, contextSize: 1536 })
+        LlamaEngine.layer({ modelPath: embeddedModel, sequences: 2, contextSize: 2048 })
       )
     )
   ),

