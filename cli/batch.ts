@@ -5,8 +5,8 @@ import { text } from "node:stream/consumers"
 import { Effect, Schema } from "effect"
 import { Argument, Command } from "effect/cli"
 import { runFlags, taskFlags } from "./flags.ts"
-import { messageOf } from "./stop.ts"
-import { type Plan, plan, runPlans, type Settings, settle, usage } from "./tasks.ts"
+import { messageOf, usage } from "./stop.ts"
+import { type Plan, plan, runPlans, type Settings, settle } from "./tasks.ts"
 
 const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
 

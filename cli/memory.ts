@@ -6,10 +6,8 @@ import { Memories, type Memory } from "../kernel/memory/memories.ts"
 import { hasJournal, journalLayer } from "./environment.ts"
 import { jsonFlag } from "./flags.ts"
 import { oneLine } from "./report.ts"
-import { code, Stop } from "./stop.ts"
+import { usage } from "./stop.ts"
 import { clock, table } from "./table.ts"
-
-const usage = (what: string, todo: string) => new Stop({ code: code.usage, what, todo })
 
 /** A folder by the name under which its memories are kept. */
 const folderOf = (workspace: string) =>

@@ -40,3 +40,6 @@ export const codeOfCall = (error: ToolError["code"]): number => {
 
 /** What anything that was thrown says of itself. */
 export const messageOf = (e: unknown): string => (e instanceof Error ? e.message : String(e))
+
+/** Bad input: what is wrong with it, and what to do. */
+export const usage = (what: string, todo: string) => new Stop({ code: code.usage, what, todo })

@@ -14,7 +14,7 @@ import { builtins } from "../tools/index.ts"
 import { approval } from "./approval.ts"
 import { kernelLayer } from "./environment.ts"
 import { jsonReport, type Label, personReport } from "./report.ts"
-import { code, codeOf, Stop } from "./stop.ts"
+import { code, codeOf, Stop, usage } from "./stop.ts"
 import { openTrace } from "./trace.ts"
 
 /** How a task is to be done, as a person says it. */
@@ -43,8 +43,6 @@ export interface Plan {
 
 /** The most processes that the engine holds at a time unless a person says so. */
 const usualRows = 8
-
-export const usage = (what: string, todo: string) => new Stop({ code: code.usage, what, todo })
 
 /** The tools that a process is granted. */
 const granted = (names: ReadonlyArray<string> | undefined, where: string) => {

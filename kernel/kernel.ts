@@ -12,7 +12,7 @@ import { makeImages } from "./image.ts"
 import { Journal, type JournalError } from "./journal.ts"
 import { makeLoop } from "./loop.ts"
 import { recall } from "./memory/calls.ts"
-import { append, born, tokensOf } from "./memory/context.ts"
+import { append, born } from "./memory/context.ts"
 import { Memories } from "./memory/memories.ts"
 import { makeMemory } from "./memory/memory.ts"
 import { Pager } from "./memory/pager.ts"
@@ -187,7 +187,7 @@ const make = Effect.gen(function* () {
       yield* journal.appendPage(pid, { role: "task", text: task, tokens: page.length })
       const asked = { parent, run, program, image, tools, task, priority, budget, workspace, approve }
       const context = born(image.prefix, page)
-      const pending = [...image.prefix, ...page, ...window.opening]
+      const pending = window.lacking(context, 0)
       const none = { sequence: undefined, turn: undefined, said: silent, past: [] }
       yield* begin(pid, { ...asked, ...none, memory: yield* Scope.fork(kernelScope), context, pending })
       if (parent !== undefined) lend(parent, budget)
@@ -275,7 +275,7 @@ const make = Effect.gen(function* () {
     const pid = yield* journal.spawn(kin)
     yield* journal.appendPage(pid, { role: "result", text, tokens: result })
     const image = { ...p.image, grammar: yield* exitOnly }
-    const pending = [...tokensOf(context), ...window.opening].slice(sequence.length)
+    const pending = window.lacking(context, sequence.length)
     const same = { parent: p, run, program, image, workspace, approve, budget, said, context }
     const own = { task: text, priority: leisure, tools: [exit], memory: cache, sequence, pending }
     const child = yield* begin(pid, { ...same, ...own, turn: undefined, past: [] })

@@ -7,7 +7,7 @@ import type { Memories } from "./memory/memories.ts"
 import { recallOf } from "./memory/recall.ts"
 import type { Window } from "./memory/window.ts"
 import type { Message, Process } from "./process.ts"
-import { asToolError, type Self, ToolError } from "./tool.ts"
+import { asToolError, refuse, type Self, ToolError } from "./tool.ts"
 
 /** What it is made of. */
 export interface Calls extends Pick<Kernel["Service"], "spawn" | "fork" | "kill"> {
@@ -21,8 +21,6 @@ export interface Calls extends Pick<Kernel["Service"], "spawn" | "fork" | "kill"
 
 /** Characters of one message. */
 const longest = 16_384
-
-const refuse = (code: ToolError["code"], message: string) => Effect.fail(new ToolError({ code, message }))
 
 export const selfOf = (p: Process, kernel: Calls): Self => ({
   pid: p.pid,

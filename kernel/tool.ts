@@ -46,6 +46,10 @@ export class ToolError extends Schema.TaggedError<ToolError>()("ToolError", {
 /** What a call, a schema or a request that cannot be served comes to. */
 export const badInput = (message: string): ToolError => new ToolError({ code: "bad_input", message })
 
+/** A call that fails with this. */
+export const refuse = (code: ToolError["code"], message: string): Effect.Effect<never, ToolError> =>
+  Effect.fail(new ToolError({ code, message }))
+
 /** A kernel that cannot do its work fails by itself; the call only says so. */
 export const asToolError = <A, E extends { readonly message: string }>(
   effect: Effect.Effect<A, E>

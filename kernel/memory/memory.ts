@@ -9,17 +9,7 @@ import type { Journal, JournalError } from "../journal.ts"
 import type { Process } from "../process.ts"
 import { partName, type Span, warningText } from "../prompt.ts"
 import type { Label } from "../tables.ts"
-import {
-  append,
-  type Context,
-  forget,
-  joined,
-  layoutOf,
-  pinnedSize,
-  summarise,
-  tokensOf,
-  touch
-} from "./context.ts"
+import { append, type Context, forget, joined, layoutOf, pinnedSize, summarise, touch } from "./context.ts"
 import { compact, type PagerPolicy } from "./pager.ts"
 import { record, stuck } from "./progress.ts"
 import type { Window } from "./window.ts"
@@ -123,7 +113,7 @@ export const makeMemory = ({ going, journal, observe, policy, window }: Parts) =
     if (context.size + window.opening.length > window.high) context = yield* makeRoom(p, context, result)
     else if (remark.forget !== undefined) yield* journal.layout(p.pid, layoutOf(context))
     p.context = context
-    p.pending = [...tokensOf(context), ...window.opening].slice(p.sequence!.length)
+    p.pending = window.lacking(context, p.sequence!.length)
   })
 
   return { enter }

@@ -4,7 +4,7 @@ import { mostRanked } from "../full-text.ts"
 import type { Journal } from "../journal.ts"
 import type { Process } from "../process.ts"
 import { foundText, partName, partText, resultText } from "../prompt.ts"
-import { asToolError, badInput, type Self, ToolError } from "../tool.ts"
+import { asToolError, badInput, refuse, type Self } from "../tool.ts"
 import { frameOf, inView, pinnedSize } from "./context.ts"
 import type { Memories } from "./memories.ts"
 import type { Window } from "./window.ts"
@@ -18,8 +18,6 @@ export interface Store {
 
 /** Of what was found: so many pages, so many memories, so many characters of each. */
 const most = { pages: 5, memories: 3, line: 200 }
-
-const refuse = (code: ToolError["code"], message: string) => Effect.fail(new ToolError({ code, message }))
 
 /** What comes of a note. */
 const noted = resultText(true, "ok")
@@ -59,10 +57,12 @@ export const recallOf = (
   p: Process,
   { journal, memories, window }: Store
 ): Pick<Self, "recall" | "note" | "forget" | "remember"> => {
+  const missing = (page: number) =>
+    refuse("not_found", `no page ${page}: the pages are 1 to ${p.context.pages}`)
+
   const read = Effect.fnUntraced(function* (number: number, part: number) {
     const page = yield* journal.page(p.pid, number)
-    if (page === undefined || number > p.context.pages)
-      return yield* refuse("not_found", `no page ${number}: the pages are 1 to ${p.context.pages}`)
+    if (page === undefined || number > p.context.pages) return yield* missing(number)
     const original = page.copy || number
     if (original !== number) return yield* refuse("bad_input", `page ${number} repeats page ${original}`)
     const parts = [...Iterable.take(window.parts(page.text.replace(/^result: /, "")), part + 1)]
@@ -113,14 +113,13 @@ export const recallOf = (
       const pinned = pinnedSize(p.context) + window.exchange(p.said.tokens, noted).tokens.length
       if (pinned > window.pinned) {
         const message = `no room for another note: ${pinned} of ${window.pinned} tokens; forget one first`
-        return yield* new ToolError({ code: "limit", message })
+        return yield* refuse("limit", message)
       }
       p.remark = { pinned: true }
     }),
 
     forget: Effect.fnUntraced(function* (page) {
-      if (page > p.context.pages)
-        return yield* refuse("not_found", `no page ${page}: the pages are 1 to ${p.context.pages}`)
+      if (page > p.context.pages) return yield* missing(page)
       const frame = frameOf(p.context, page)
       if (frame !== undefined && frame.kind !== "exchange")
         return yield* refuse("bad_input", `page ${page} is the ${frame.kind} page, which stays`)

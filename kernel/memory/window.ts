@@ -1,6 +1,7 @@
 /** The window of one engine: how large its parts may be, and how pages are written into it. */
 import type { Engine, Token } from "../engine/engine.ts"
 import { closeTurn, type Gone, longText, message, openTurn, type Span, stubText } from "../prompt.ts"
+import { type Context, tokensOf } from "./context.ts"
 
 /** Shares of the window. One call and one result may take a quarter each. */
 export const share = { page: 1 / 4, high: 3 / 4, low: 1 / 2, pinned: 3 / 8, stub: 1 / 16, workingSet: 1 / 16 }
@@ -17,6 +18,7 @@ const mostSpans = 4
 export const makeWindow = (engine: Engine["Service"]) => {
   const part = (of: number) => Math.floor(engine.contextSize * of)
   const most = part(share.page)
+  const stubSize = part(share.stub)
   const opening = openTurn(engine)
   const closing = closeTurn(engine)
   const count = (text: string) => engine.tokenize(text).length
@@ -59,7 +61,7 @@ export const makeWindow = (engine: Engine["Service"]) => {
     low: part(share.low),
     /** What notes, the task and the tools may take together: beside them the longest call still fits, and some result. */
     pinned: part(share.pinned),
-    stubSize: part(share.stub),
+    stubSize,
     /** Tokens of the latest exchanges that stay. */
     workingSet: part(share.workingSet),
     /**
@@ -71,6 +73,10 @@ export const makeWindow = (engine: Engine["Service"]) => {
     count,
     /** What stands at the end of a context that the model is to go on with. */
     opening,
+
+    /** What a sequence that has so many tokens of a context lacks until the model can go on. */
+    lacking: (context: Context, length: number): ReadonlyArray<Token> =>
+      [...tokensOf(context), ...opening].slice(length),
 
     /** The text of a page in the parts in which it can be recalled: one, if it is not long. */
     parts: (text: string): Iterable<string> => (fits(text, piece) ? [text] : split(text, piece)),
@@ -92,13 +98,12 @@ export const makeWindow = (engine: Engine["Service"]) => {
 
     /** A stub of at most its share of the window: with what of it fits. */
     stub: (spans: ReadonlyArray<Span>, gone: ReadonlyArray<Gone>, summary?: string): ReadonlyArray<Token> => {
-      const most = part(share.stub)
       const named = spans.length <= mostSpans ? spans : [[spans[0]![0], spans.at(-1)![1]] as const]
       const render = (latest: ReadonlyArray<Gone>, said?: string) =>
         message(engine, "user", stubText(named, latest, said))
       let latest = gone
-      while (latest.length > 0 && render(latest).length > most) latest = latest.slice(1)
-      const room = most - render(latest, "").length
+      while (latest.length > 0 && render(latest).length > stubSize) latest = latest.slice(1)
+      const room = stubSize - render(latest, "").length
       return summary === undefined || room <= 0 ? render(latest) : render(latest, cut(summary, room, "head"))
     }
   }
