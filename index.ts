@@ -28,12 +28,13 @@ export { Memories } from "./kernel/memory/memories.ts"
 export { cost, lru, Pager, type PagerPolicy, size } from "./kernel/memory/pager.ts"
 export type { Exit, Process, Program, Signal, Usage } from "./kernel/process.ts"
 export { fair, fifo, mlfq, type Policy, rr } from "./kernel/scheduler.ts"
+export type { JsonSchema, StandardSchema } from "./kernel/schema.ts"
 export { Syscalls } from "./kernel/syscall.ts"
 export {
   type AnyTool,
+  type Definition,
   defineTool,
   type Json,
-  type JsonSchema,
   type Tool,
   type ToolContext,
   ToolError

@@ -3,7 +3,8 @@
  * and says what a right answer is.
  */
 import { Effect } from "effect"
-import { type AnyTool, defineTool, type JsonSchema } from "../kernel/tool.ts"
+import type { JsonSchema } from "../kernel/schema.ts"
+import { type AnyTool, defineTool } from "../kernel/tool.ts"
 import { phrase, type Random, scramble, sentence, word } from "../models/nano/language.ts"
 import type { Step } from "../models/nano/world.ts"
 

@@ -3,6 +3,7 @@ import { resolve } from "node:path"
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { exit, processCalls } from "../kernel/calls.ts"
+import { makeHandles } from "../kernel/handles.ts"
 import { Journal } from "../kernel/journal.ts"
 import { memoryCalls } from "../kernel/memory/calls.ts"
 import { toolLine } from "../kernel/prompt.ts"
@@ -68,6 +69,7 @@ export const callTool = Effect.fn("noos.callTool")(function* (
     tools,
     workspace,
     approve: () => Effect.succeed(approved),
+    handles: makeHandles(yield* Effect.scope),
     progress: (text: string) => Effect.sync(() => process.stderr.write(`${text}\n`))
   }
   const end = (status: "ok" | "failed" | "interrupted") =>

@@ -4,7 +4,8 @@
  */
 import { Effect } from "effect"
 import type { Exit, Message, Signal } from "./process.ts"
-import { type AnyTool, defineTool, type JsonSchema, type Self, ToolError } from "./tool.ts"
+import type { JsonSchema } from "./schema.ts"
+import { type AnyTool, defineTool, type Self, ToolError } from "./tool.ts"
 
 export const string = { type: "string" } as const
 export const positive = { type: "integer", minimum: 1 } as const

@@ -65,8 +65,8 @@ export const makeImages = Effect.fnUntraced(function* (engine: Engine["Service"]
   ): Effect.fn.Return<Image, ToolError | EngineError> {
     for (const tool of tools) {
       yield* Effect.try({
-        try: () => validator(tool),
-        catch: (e) => badInput(`${tool.name}: bad input schema: ${e}`)
+        try: () => [tool.input, ...(tool.output === undefined ? [] : [tool.output])].map(validator),
+        catch: (e) => badInput(`${tool.name}: bad schema: ${e}`)
       })
     }
     const cards = tools.map(({ description, input, name }) => ({ name, description, input }))

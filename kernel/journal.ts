@@ -146,6 +146,8 @@ export class Journal extends Context.Service<
     readonly calls: (
       of: { readonly pid: number } | { readonly run: number }
     ) => Effect.Effect<ReadonlyArray<Call>, JournalError>
+    /** The calls of one tool that had a result, the oldest first: a process's own, and those in the context that it shares. */
+    readonly history: (pid: number, tool: string) => Effect.Effect<ReadonlyArray<Call>, JournalError>
     /** A process's context, in order, with what it shares. */
     readonly pages: (pid: number) => Effect.Effect<ReadonlyArray<Page>, JournalError>
     /** One page of it. */

@@ -8,6 +8,7 @@ import { exit } from "./calls.ts"
 import { Engine, type EngineError } from "./engine/engine.ts"
 import { callGrammar } from "./engine/gbnf.ts"
 import { type KernelEvent, Observer } from "./event.ts"
+import { makeHandles } from "./handles.ts"
 import { makeImages } from "./image.ts"
 import { Journal, type JournalError } from "./journal.ts"
 import { makeLoop } from "./loop.ts"
@@ -118,12 +119,14 @@ const make = Effect.gen(function* () {
 
   /** Puts a process into the table, with nothing done yet. */
   const begin = Effect.fnUntraced(function* (pid: number, born: Born) {
+    const scope = yield* Scope.fork(kernelScope)
     const p: Process = {
       ...born,
       pid,
       started: yield* Clock.currentTimeMillis,
       usage: { ...unused, cachedTokens: born.sequence?.length ?? 0 },
-      scope: yield* Scope.fork(kernelScope),
+      scope,
+      handles: makeHandles(scope),
       exited: yield* Deferred.make<Exit>(),
       mailbox: yield* Queue.dropping<Message>(mailboxSize),
       children: new Set(),

@@ -119,9 +119,9 @@ export const makeLoop = Effect.fnUntraced(function* (
     yield* setState(p, "blocked", p.calling)
     const serve = Effect.gen(function* () {
       if (request !== undefined) {
-        const { approve, pid, tools, workspace } = p
+        const { approve, handles, pid, tools, workspace } = p
         const progress = (text: string) => Effect.sync(() => observe({ type: "progress", pid, text }))
-        const caller = { pid, tools, workspace, approve, progress, self: selfOf(p) }
+        const caller = { pid, tools, workspace, approve, progress, handles, self: selfOf(p) }
         return yield* syscalls.dispatch(caller, { ...request, page })
       }
       yield* journal.appendPage(p.pid, { role: "call", ...page })

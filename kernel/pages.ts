@@ -6,9 +6,10 @@ import type { SqlClient } from "effect/sql"
 import { type Index, lookUp, mostRanked } from "./full-text.ts"
 import type { Journal } from "./journal.ts"
 import { type JournalError, read, typed } from "./journal-file.ts"
-import { Page } from "./tables.ts"
+import { Call, Page } from "./tables.ts"
 
 const readPages = read(Page)
+const readCalls = read(Call)
 
 /** The pages of one process up to an id: a piece of a context. */
 interface Piece {
@@ -18,7 +19,7 @@ interface Piece {
 
 export const makePages = (
   sql: SqlClient.SqlClient
-): Pick<Journal["Service"], "pages" | "page" | "search"> => {
+): Pick<Journal["Service"], "pages" | "page" | "history" | "search"> => {
   const each = (ids: ReadonlyArray<number>) => sql`SELECT value FROM json_each(${JSON.stringify(ids)})`
 
   /** The processes whose pages make up a context, each with the last ordinal that counts. */
@@ -75,6 +76,11 @@ export const makePages = (
           SELECT pages.* FROM line JOIN pages ON pages.pid = line.pid AND ordinal = ${ordinal} AND ordinal <= until`),
         ([page]) => page
       ),
+    history: (pid, tool) =>
+      readCalls(sql`
+        WITH ${line(pid)}
+        SELECT * FROM syscalls WHERE ok = 1 AND tool = ${tool} AND (pid = ${pid} OR id IN
+          (SELECT pages.call FROM pages JOIN line ON pages.pid = line.pid AND ordinal <= until)) ORDER BY id`),
     search: Effect.fn("Journal.search")(function* (pid, words, limit) {
       const pieces = yield* typed(piecesOf(pid))
       return yield* lookUp(words, index(pieces, limit))

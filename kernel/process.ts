@@ -5,6 +5,7 @@ import type { Deferred, Queue, Scope } from "effect"
 import type { Workspace } from "../sandbox/sandbox.ts"
 import type { Budget, Slice } from "./budget.ts"
 import type { Sampling, Sequence, Token } from "./engine/engine.ts"
+import type { Handles } from "./handles.ts"
 import type { Image } from "./image.ts"
 import type { ExitStatus, State } from "./journal.ts"
 import type { Context, Copy } from "./memory/context.ts"
@@ -97,10 +98,12 @@ export interface Process {
   /** When it was spawned, ms since the epoch. */
   readonly started: number
   readonly usage: Usage
-  /** Holds its timer and its running call; closed when it exits. */
+  /** Holds its timer, its running call and its handles; closed when it exits. */
   readonly scope: Scope.Closeable
   /** Holds its sequence, which must be free before the next step; closed when it exits. */
   readonly memory: Scope.Closeable
+  /** What it holds open between its calls; released with `scope`. */
+  readonly handles: Handles
   readonly exited: Deferred.Deferred<Exit>
   /** Messages that it has not received yet. */
   readonly mailbox: Queue.Queue<Message>

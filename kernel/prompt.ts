@@ -6,7 +6,7 @@
  * Everything is append-only: a page, once written, never changes, so the KV cache of what came before it stays good.
  */
 import type { ChatTemplate, Token } from "./engine/engine.ts"
-import type { JsonSchema } from "./tool.ts"
+import type { JsonSchema } from "./schema.ts"
 
 /** The part of a tool that the model reads. */
 export interface ToolCard {

@@ -8,7 +8,17 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.
 import { Clock, Context, Effect, Layer } from "effect"
 import type { Workspace } from "../sandbox/sandbox.ts"
 import { Journal, type JournalError, type NewPage } from "./journal.ts"
-import { type AnyTool, badInput, type Self, ToolError } from "./tool.ts"
+import type { JsonSchema } from "./schema.ts"
+import {
+  type AnyTool,
+  asToolError,
+  badInput,
+  messageOf,
+  Rendered,
+  type Self,
+  type ToolContext,
+  ToolError
+} from "./tool.ts"
 
 /** A call as it comes in: nothing about it has been believed yet. */
 export interface Request {
@@ -34,6 +44,7 @@ export interface Caller {
   readonly workspace: Workspace
   readonly approve: Approve
   readonly progress: (text: string) => Effect.Effect<void>
+  readonly handles: ToolContext["handles"]
   /** Absent where no process makes the call. */
   readonly self?: Self
 }
@@ -42,14 +53,14 @@ export interface Caller {
 const limits = { bytes: 1024 * 1024, depth: 64 }
 
 const ajv = new Ajv2020({ strict: false, allErrors: false, validateFormats: false, logger: false })
-const compiled = new WeakMap<AnyTool, ValidateFunction>()
+const compiled = new WeakMap<JsonSchema, ValidateFunction>()
 
-/** The check of a tool's input schema. Throws for a schema that is none. */
-export const validator = (tool: AnyTool): ValidateFunction => {
-  const known = compiled.get(tool)
+/** The check that a schema stands for. Throws for a schema that is none. */
+export const validator = (schema: JsonSchema): ValidateFunction => {
+  const known = compiled.get(schema)
   if (known !== undefined) return known
-  const validate = ajv.compile(tool.input)
-  compiled.set(tool, validate)
+  const validate = ajv.compile(schema)
+  compiled.set(schema, validate)
   return validate
 }
 
@@ -59,11 +70,11 @@ const deeperThan = (value: unknown, depth: number): boolean =>
   (depth === 0 || Object.values(value).some((v) => deeperThan(v, depth - 1)))
 
 const explain = (error: ErrorObject | undefined): string => {
-  if (error === undefined) return "bad arguments"
+  if (error === undefined) return "does not fit its schema"
   const where = error.instancePath === "" ? "" : `${error.instancePath.slice(1).replaceAll("/", ".")} `
   const extra = error.keyword === "additionalProperties" ? `: ${error.params.additionalProperty}` : ""
   const allowed = error.keyword === "enum" ? `: ${JSON.stringify(error.params.allowedValues)}` : ""
-  return `bad arguments: ${where}${error.message}${extra}${allowed}`
+  return `${where}${error.message}${extra}${allowed}`
 }
 
 /** Why this call must not run, if so. */
@@ -74,18 +85,27 @@ const check = (caller: Caller, request: Request): AnyTool | ToolError => {
     return badInput(`bad arguments: nested deeper than ${limits.depth}`)
   const bytes = Buffer.byteLength(JSON.stringify(request.args ?? null))
   if (bytes > limits.bytes) return badInput(`bad arguments: ${bytes} bytes, at most ${limits.bytes}`)
-  const validate = validator(tool)
-  return validate(request.args) ? tool : badInput(explain(validate.errors?.[0]))
+  const validate = validator(tool.input)
+  return validate(request.args) ? tool : badInput(`bad arguments: ${explain(validate.errors?.[0])}`)
 }
 
 /** An approval that breaks is none. */
 const approved = (caller: Caller, tool: AnyTool, args: unknown) =>
   Effect.suspend(() => caller.approve(tool, args)).pipe(Effect.catchDefect(() => Effect.succeed(false)))
 
+/** What is wrong with a result, if anything is. */
+const misfit = (tool: AnyTool, result: unknown): string | undefined => {
+  if (!isJson(result)) return "is not plain data"
+  if (tool.output === undefined) return undefined
+  const validate = validator(tool.output)
+  return validate(result) ? undefined : `does not fit its output schema: ${explain(validate.errors?.[0])}`
+}
+
 /** The text a model sees of a result. */
-export const textOf = (tool: AnyTool, result: unknown): string => {
-  if (tool.toModel !== undefined) return tool.toModel(result)
-  return typeof result === "string" ? result : (JSON.stringify(result) ?? "done")
+export const textOf = (tool: AnyTool, given: unknown): string => {
+  if (given instanceof Rendered) return given.text
+  if (tool.toModel !== undefined) return tool.toModel(given)
+  return typeof given === "string" ? given : (JSON.stringify(given) ?? "done")
 }
 
 export class Syscalls extends Context.Service<
@@ -117,22 +137,26 @@ export class Syscalls extends Context.Service<
         }
 
         const attempt = Effect.fnUntraced(function* (key: string) {
-          const result = yield* Effect.suspend(() => {
+          const given = yield* Effect.suspend(() => {
+            const { handles, pid, progress, self, workspace } = caller
             const running = tool.execute(request.args as never, {
-              workspace: caller.workspace,
+              workspace,
               idempotencyKey: key,
-              progress: caller.progress,
-              self: caller.self
+              progress,
+              self,
+              handles,
+              history: asToolError(journal.history(pid, tool.name)),
+              signal: never
             })
             if (Effect.isEffect(running)) return running
             return new ToolError({ code: "failed", message: `${tool.name}: execute must return an Effect` })
           })
-          const text: unknown = isJson(result) ? textOf(tool, result) : undefined
+          const result = given instanceof Rendered ? given.result : given
+          const wrong = misfit(tool, result)
+          const text: unknown = wrong === undefined ? textOf(tool, given) : undefined
           if (typeof text === "string") return { ok: true as const, result, text }
-          return yield* new ToolError({
-            code: "failed",
-            message: `${tool.name}: its result is not plain data`
-          })
+          const why = wrong ?? "has no text for the model"
+          return yield* new ToolError({ code: "failed", message: `${tool.name}: its result ${why}` })
         })
         // Between intent and outcome only the tool itself can be interrupted: what has happened is always written down.
         return yield* Effect.uninterruptibleMask((restore) =>
@@ -176,6 +200,9 @@ const isJson = (value: unknown): boolean => {
   }
 }
 
+/** For tools that were not made with `defineTool`, whose interruption is all there is. */
+const never = new AbortController().signal
+
 const cancelled = new ToolError({ code: "failed", message: "cancelled" })
 
 /** The outcome of a call that never began. */
@@ -186,6 +213,3 @@ const failure = (error: ToolError) => ({
   error: { code: error.code, message: error.message },
   text: error.message
 })
-
-const messageOf = (defect: unknown): string =>
-  (defect instanceof Error ? defect.message : String(defect)).split("\n", 1)[0]!.slice(0, 200)

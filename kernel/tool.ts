@@ -6,11 +6,10 @@
  */
 import { Effect, Schema } from "effect"
 import type { Workspace } from "../sandbox/sandbox.ts"
+import type { Handles } from "./handles.ts"
 import type { Recall } from "./memory/calls.ts"
 import type { Exit, Message, Signal } from "./process.ts"
-
-/** A JSON Schema (draft 2020-12) as plain data. */
-export type JsonSchema = { readonly [key: string]: unknown }
+import { describe, type JsonSchema, type LibrarySchema } from "./schema.ts"
 
 /** Anything JSON can carry. */
 export type Json = null | boolean | number | string | ReadonlyArray<Json> | { readonly [key: string]: Json }
@@ -101,14 +100,29 @@ export interface ToolContext {
   readonly progress: (text: string) => Effect.Effect<void>
   /** The calling process; undefined for a call that no process made. */
   readonly self: Self | undefined
+  /** What the calling process holds open between its calls. */
+  readonly handles: Handles
+  /** Earlier calls of this tool that had a result, the oldest first; a fork's begin with those of the process it continues. */
+  readonly history: Effect.Effect<ReadonlyArray<PastCall>, ToolError>
+  /** Aborted when the call is cancelled. Interruption says the same to an `execute` that is an Effect. */
+  readonly signal: AbortSignal
+}
+
+/** A call that had a result. */
+export interface PastCall {
+  readonly args: unknown
+  readonly result: unknown
 }
 
 /**
  * A tool, ready for the kernel's table.
  *
+ * - `output`: JSON Schema of the result. A result that does not fit it is an error of the tool.
  * - `effect`: `pure` reads only; `reversible` changes the workspace alone; `irreversible` reaches past it.
  * - `critical`: arguments whose provenance decides whether a tainted process may make the call.
- * - `toModel`: the text the model sees; default: a string as it is, anything else as compact JSON.
+ * - `toModel`: the text the model sees; default: a string as it is, anything else as compact JSON. It can be much shorter
+ *   than the result, which goes whole to whoever watches, and into the journal.
+ * - `examples`: calls, with their results where these are always the same. The conformance suite tries them.
  * - interruption of `execute` cancels the call: it must leave nothing running.
  */
 export interface Tool<Args = never, Result = unknown> {
@@ -118,8 +132,24 @@ export interface Tool<Args = never, Result = unknown> {
   readonly output?: JsonSchema
   readonly effect: "pure" | "reversible" | "irreversible"
   readonly critical?: ReadonlyArray<string>
+  readonly examples?: ReadonlyArray<Example>
   readonly execute: (args: Args, ctx: ToolContext) => Effect.Effect<Result, ToolError>
   readonly toModel?: (result: Result) => string
+}
+
+export interface Example {
+  readonly args: Json
+  readonly result?: Json
+}
+
+/** A result whose text for the model is there already, made where `toModel` could not be called: in another process. */
+export class Rendered {
+  readonly result: unknown
+  readonly text: string
+  constructor(result: unknown, text: string) {
+    this.result = result
+    this.text = text
+  }
 }
 
 /** A tool whose argument and result types have been forgotten: what the kernel's table holds. */
@@ -129,8 +159,44 @@ export type AnyTool = Tool<any, any>
 /** The names a tool may have. */
 export const toolName = /^[a-z][a-z0-9_]{0,63}$/
 
+/** A tool as its author writes it: schemas of a library are welcome, and `execute` may give a value or a promise. */
+export interface Definition<Args, Result> extends Omit<Tool<Args, Result>, "input" | "output" | "execute"> {
+  readonly input: JsonSchema | LibrarySchema<Args>
+  readonly output?: JsonSchema | LibrarySchema<Result>
+  readonly execute: (
+    args: Args,
+    ctx: ToolContext
+  ) => Effect.Effect<Result, ToolError> | Promise<Result> | Result
+}
+
+/** What a broken promise or a defect says, in a line. */
+export const messageOf = (defect: unknown): string =>
+  (defect instanceof Error ? defect.message : String(defect)).split("\n", 1)[0]!.slice(0, 200)
+
+/** Whatever `execute` gives, as an effect whose interruption aborts the signal. */
+const perform =
+  <Args, Result>(name: string, execute: Definition<Args, Result>["execute"]): Tool<Args, Result>["execute"] =>
+  (args, ctx) =>
+    Effect.suspend(() => {
+      const controller = new AbortController()
+      const running = execute(args, { ...ctx, signal: controller.signal })
+      const effect = Effect.isEffect(running)
+        ? running
+        : Effect.tryPromise({
+            try: async () => running,
+            catch: (e) =>
+              e instanceof ToolError
+                ? e
+                : new ToolError({ code: "failed", message: `${name} crashed: ${messageOf(e)}` })
+          })
+      return Effect.onInterrupt(effect, () => Effect.sync(() => controller.abort()))
+    })
+
 /**
- * Declares a tool, with its argument type stated by the author and checked at run time against `input`.
+ * Declares a tool. Arguments are checked against `input` before `execute` is called.
+ *
+ * - A failure is a `ToolError`: fail with one, or throw it.
+ * - `input` as plain JSON Schema leaves the type of the arguments to the author; a library's schema gives it.
  *
  * @example
  * const shout = defineTool({
@@ -138,11 +204,27 @@ export const toolName = /^[a-z][a-z0-9_]{0,63}$/
  *   description: "Say a text in capitals.",
  *   input: { type: "object", properties: { text: { type: "string" } }, required: ["text"], additionalProperties: false },
  *   effect: "pure",
- *   execute: ({ text }: { text: string }) => Effect.succeed(text.toUpperCase())
+ *   execute: ({ text }: { text: string }) => text.toUpperCase()
  * })
  */
-export const defineTool = <Args, Result>(tool: Tool<Args, Result>): Tool<Args, Result> => {
+export const defineTool = <Args, Result>(tool: Definition<Args, Result>): Tool<Args, Result> => {
   if (!toolName.test(tool.name))
     throw new TypeError(`tool name ${JSON.stringify(tool.name)} must match ${toolName}`)
-  return tool
+  const input = describe(tool.input)
+  const execute = perform(tool.name, tool.execute)
+  const { output } = tool
+  return {
+    ...tool,
+    input: input?.json ?? (tool.input as JsonSchema),
+    ...(output === undefined ? {} : { output: describe(output)?.json ?? (output as JsonSchema) }),
+    execute:
+      input === undefined
+        ? execute
+        : (args, ctx) =>
+            Effect.flatMap(
+              Effect.promise(() => input.parse(args)),
+              (parsed) =>
+                "problem" in parsed ? badInput(parsed.problem) : execute(parsed.value as Args, ctx)
+            )
+  } as Tool<Args, Result>
 }

@@ -78,6 +78,11 @@ const noContext: ToolContext = {
   idempotencyKey: "",
   progress: () => Effect.void,
   self: undefined,
+  history: Effect.succeed([]),
+  signal: new AbortController().signal,
+  get handles(): never {
+    throw new Error("a session holds nothing open")
+  },
   get workspace(): never {
     throw new Error("a session has no workspace")
   }

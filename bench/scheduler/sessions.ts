@@ -14,6 +14,7 @@ import { textOf } from "../../kernel/syscall.ts"
 import type { AnyTool, ToolContext } from "../../kernel/tool.ts"
 import type { Task } from "../../models/nano/task.ts"
 import { Sandbox } from "../../sandbox/sandbox.ts"
+import { contextIn } from "../../test/fixtures/context.ts"
 import { folderOf } from "../nano.ts"
 import { open, type Tokens } from "./bare.ts"
 
@@ -63,7 +64,7 @@ export const session = Effect.fnUntraced(function* (
   { answer, text, world }: Task
 ) {
   const workspace = yield* (yield* Sandbox).open(yield* folderOf(world))
-  const context = { workspace, idempotencyKey: "", progress: () => Effect.void, self: undefined }
+  const context = contextIn(workspace, yield* Effect.scope)
   return Effect.gen(function* () {
     const open = openTurn(renderer)
     let due: ReadonlyArray<number> = [

@@ -23,7 +23,7 @@
  * A schema without `type` is taken to be about the types that its keywords speak of. Two patterns joined by allOf: the
  * first binds. Strings may spell characters as any JSON escape; half of a surrogate pair cannot be written.
  */
-import type { JsonSchema } from "../tool.ts"
+import type { JsonSchema } from "../schema.ts"
 import { alt, clean, type Expr, empty, type Rules, rule, seq, text, toGbnf } from "./gbnf/grammar.ts"
 import { GrammarError } from "./gbnf/merge.ts"
 import { schemaCompiler, sharedRules, space } from "./gbnf/schema.ts"

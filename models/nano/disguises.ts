@@ -3,7 +3,7 @@
  * them too, so that the list in the prompt has to be read.
  */
 import type { ToolCard } from "../../kernel/prompt.ts"
-import type { JsonSchema } from "../../kernel/tool.ts"
+import type { JsonSchema } from "../../kernel/schema.ts"
 import { type Random, scramble, word } from "./language.ts"
 
 /** An object schema that needs every property but the optional ones, and takes no other. */

@@ -4,7 +4,7 @@
  */
 
 import type { ToolCard } from "../../kernel/prompt.ts"
-import type { JsonSchema } from "../../kernel/tool.ts"
+import type { JsonSchema } from "../../kernel/schema.ts"
 import { inventName, object } from "./disguises.ts"
 import { fileName, phrase, type Random, scramble, sentence, word } from "./language.ts"
 import { endings } from "./phrasings.ts"

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path"
 import { afterAll, assert, describe, it, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { exit } from "../../kernel/calls.ts"
+import { makeHandles } from "../../kernel/handles.ts"
 import { Journal } from "../../kernel/journal.ts"
 import { pagingCalls } from "../../kernel/memory/calls.ts"
 import { toolLine } from "../../kernel/prompt.ts"
@@ -46,7 +47,8 @@ layer(live)("traces", (it) => {
             tools: builtins,
             workspace,
             approve: () => Effect.succeed(false),
-            progress: () => Effect.void
+            progress: () => Effect.void,
+            handles: makeHandles(yield* Effect.scope)
           }
           for (const call of task.steps.flatMap((s) => s.calls)) {
             const outcome = yield* (yield* Syscalls).dispatch(caller, call)

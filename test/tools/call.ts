@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { type AnyTool, ToolError } from "../../kernel/tool.ts"
 import type { Workspace } from "../../sandbox/sandbox.ts"
 import { builtins } from "../../tools/index.ts"
+import { contextIn } from "../fixtures/context.ts"
 
 const ajv = new Ajv2020()
 
@@ -19,7 +20,10 @@ export const call = (workspace: Workspace, name: string, args: object): Effect.E
   if (!ajv.validate(input, args)) {
     return Effect.fail(new ToolError({ code: "bad_input", message: ajv.errorsText() }))
   }
-  return execute(args, { workspace, idempotencyKey: "test", progress: () => Effect.void, self: undefined })
+  return Effect.scope.pipe(
+    Effect.flatMap((scope) => execute(args, contextIn(workspace, scope))),
+    Effect.scoped
+  )
 }
 
 /** The result as the model sees it; an error as `code: message`. */

@@ -4,7 +4,7 @@
  * An instance satisfies the schema when it satisfies one alternative. `oneOf` is read as `anyOf`: that at most one
  * matches is left to the validator.
  */
-import type { JsonSchema } from "../../tool.ts"
+import type { JsonSchema } from "../../schema.ts"
 
 /** A schema that cannot be turned into a grammar. `where` is a JSON Pointer into the tool's input schema. */
 export class GrammarError extends Error {

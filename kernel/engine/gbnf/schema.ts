@@ -1,7 +1,7 @@
 /**
  * From a JSON Schema to the grammar of its instances, compactly spelled. Which keywords bind is listed in ../gbnf.ts.
  */
-import type { JsonSchema } from "../../tool.ts"
+import type { JsonSchema } from "../../schema.ts"
 import { alt, type Expr, empty, never, optional, type Rules, repeat, rule, seq, text } from "./grammar.ts"
 import { alternatives, asObject, GrammarError, list, resolve } from "./merge.ts"
 import { type Bounds, integer, number } from "./number.ts"

@@ -4,7 +4,8 @@
  * Left out, as grammars only approach them: a pattern and a length for one string, which allOf can bring together, and
  * enums of objects and arrays that have other keywords beside them.
  */
-import type { Json, JsonSchema } from "../../../kernel/tool.ts"
+import type { JsonSchema } from "../../../kernel/schema.ts"
+import type { Json } from "../../../kernel/tool.ts"
 import type { Random } from "./random.ts"
 
 const names = ["a", "b", "ab", "a b", 'q"', "é", "\n\n", "path"]
