@@ -1,17 +1,20 @@
 /**
  * noos as a library: the services as Effect layers, and `noos.run` for those who want a Promise.
  */
+import { resolve } from "node:path"
 import { Effect } from "effect"
 import { fast } from "./agents/programs.ts"
 import { runTask } from "./agents/task.ts"
-import { embeddedModel, kernelLayer } from "./cli/environment.ts"
+import { embeddedModel, home, kernelLayer } from "./cli/environment.ts"
 import type { Budget } from "./kernel/budget.ts"
 import { type KernelEvent, Observer } from "./kernel/event.ts"
 import { pagingCalls } from "./kernel/memory/calls.ts"
 import type { Exit, Program } from "./kernel/process.ts"
 import type { AnyTool } from "./kernel/tool.ts"
 import { builtins } from "./tools/index.ts"
+import { loadPlugins } from "./tools/plugins/index.ts"
 
+export { type Briefing, briefing } from "./agents/instructions.ts"
 export { defineAgent, fast } from "./agents/programs.ts"
 export { runTask, runTasks, type Task, type TaskOptions } from "./agents/task.ts"
 export { embeddedModel, kernelLayer } from "./cli/environment.ts"
@@ -20,8 +23,9 @@ export { processCalls } from "./kernel/calls.ts"
 export { Engine, EngineError } from "./kernel/engine/engine.ts"
 export { LlamaEngine } from "./kernel/engine/llama.ts"
 export { type KernelEvent, Observer } from "./kernel/event.ts"
+export { type Handles, makeHandles } from "./kernel/handles.ts"
 export { Journal, JournalError } from "./kernel/journal.ts"
-export { type Fork, Kernel, type Spawn } from "./kernel/kernel.ts"
+export { type Fork, type Instructions, Kernel, type Spawn } from "./kernel/kernel.ts"
 export { SchedulerPolicy } from "./kernel/loop.ts"
 export { memoryCalls, pagingCalls } from "./kernel/memory/calls.ts"
 export { Memories } from "./kernel/memory/memories.ts"
@@ -41,7 +45,9 @@ export {
 } from "./kernel/tool.ts"
 export { Bubblewrap } from "./sandbox/bubblewrap.ts"
 export { Sandbox, SandboxUnavailable, type Workspace } from "./sandbox/sandbox.ts"
-export { builtins } from "./tools/index.ts"
+export { builtins, more } from "./tools/index.ts"
+export { type McpServer, mcpTools } from "./tools/mcp/index.ts"
+export { loadPlugin, loadPlugins, PluginError, type Source as PluginSource } from "./tools/plugins/index.ts"
 
 /** What `noos.run` takes. Everything has a default. */
 export interface RunOptions {
@@ -51,6 +57,10 @@ export interface RunOptions {
   readonly model?: string
   /** Tools besides the built-in ones. */
   readonly tools?: ReadonlyArray<AnyTool>
+  /** Folders of plugins, which get what their manifests ask for. */
+  readonly plugins?: ReadonlyArray<string>
+  /** Hosts that may be reached: `example.com`, `*.example.com`, `127.0.0.1:8080`, or `*` for every public one. Default: none. */
+  readonly net?: ReadonlyArray<string>
   readonly program?: Program
   readonly budget?: Partial<Budget>
   /** Asked before an irreversible call. Default: no. */
@@ -62,17 +72,33 @@ export interface RunOptions {
 
 /** Runs one task to its end. Rejects only when it could not be run at all. */
 const run = (task: string, options: RunOptions = {}): Promise<Exit> => {
-  const { approve, budget, signal } = options
-  return runTask({
-    task,
-    folder: options.workspace ?? ".",
-    program: options.program ?? fast(0),
-    tools: [...builtins, ...pagingCalls, ...(options.tools ?? [])],
-    ...(budget === undefined ? {} : { budget }),
-    ...(approve === undefined
-      ? {}
-      : { approve: (tool: AnyTool, args: unknown) => Effect.promise(async () => approve(tool.name, args)) })
-  }).pipe(
+  const { approve, budget, net = [], signal } = options
+  const plugins = (options.plugins ?? []).map((from) => ({
+    folder: resolve(from),
+    from,
+    grant: "asked" as const
+  }))
+  const own = [...builtins, ...pagingCalls, ...(options.tools ?? [])]
+  return loadPlugins(
+    plugins,
+    home(),
+    own.map(({ name }) => name)
+  ).pipe(
+    Effect.flatMap((tools) =>
+      runTask({
+        task,
+        folder: options.workspace ?? ".",
+        net,
+        program: options.program ?? fast(0),
+        tools: [...own, ...tools],
+        ...(budget === undefined ? {} : { budget }),
+        ...(approve === undefined
+          ? {}
+          : {
+              approve: (tool: AnyTool, args: unknown) => Effect.promise(async () => approve(tool.name, args))
+            })
+      })
+    ),
     Effect.provide(kernelLayer(options.model ?? embeddedModel)),
     Effect.provideService(Observer, options.onEvent ?? (() => {})),
     (effect) => Effect.runPromise(effect, signal === undefined ? undefined : { signal }),

@@ -5,6 +5,7 @@ import { Engine } from "../kernel/engine/engine.ts"
 import { Journal } from "../kernel/journal.ts"
 import { Kernel, type Spawn } from "../kernel/kernel.ts"
 import { Sandbox } from "../sandbox/sandbox.ts"
+import { briefing } from "./instructions.ts"
 
 export interface Task extends Omit<Spawn, "run"> {
   /** Told the journal's run before anything of its process is told. */
@@ -71,14 +72,19 @@ export const runTasks = Effect.fn("runTasks")(function* (tasks: ReadonlyArray<Ta
   return yield* Effect.forEach(all, finish, { concurrency: "unbounded" })
 }, Effect.scoped)
 
-export interface TaskOptions extends Omit<Task, "workspace"> {
-  /** The folder to work in. */
+export interface TaskOptions extends Omit<Task, "workspace" | "instructions"> {
+  /** The folder to work in. Its AGENTS.md is told, and its skills can be read. */
   readonly folder: string
+  /** Hosts that may be reached, see sandbox/egress.ts. Default: none. */
+  readonly net?: ReadonlyArray<string>
 }
 
 /** Runs one task in a folder. Interrupting it stops the process and leaves a run that says so. */
-export const runTask = Effect.fn("runTask")(function* ({ folder, ...options }: TaskOptions) {
-  const workspace = yield* (yield* Sandbox).open(resolve(folder))
-  const [exit] = yield* runTasks([{ ...options, workspace }])
+export const runTask = Effect.fn("runTask")(function* ({ folder, net, ...options }: TaskOptions) {
+  const workspace = yield* (yield* Sandbox).open(resolve(folder), net)
+  const { instructions, tools } = yield* briefing(workspace)
+  const [exit] = yield* runTasks([
+    { ...options, workspace, instructions, tools: [...options.tools, ...tools] }
+  ])
   return exit!
 }, Effect.scoped)

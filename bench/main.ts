@@ -6,6 +6,7 @@ import { parseArgs } from "node:util"
 import { memory } from "./memory.ts"
 import { nano } from "./nano.ts"
 import { scheduler } from "./scheduler.ts"
+import { tools } from "./tools.ts"
 
 /** One figure. `ratio` is ours over the baseline, in the direction in which more is better. */
 export interface Metric {
@@ -20,7 +21,8 @@ export interface Metric {
 const benches: Record<string, (emit: (metric: Metric) => void) => Promise<void>> = {
   memory,
   nano,
-  scheduler
+  scheduler,
+  tools
 }
 
 const { positionals, values } = parseArgs({

@@ -54,6 +54,8 @@ const plansOf = Effect.fnUntraced(function* (content: string, name: string, fold
       tokens: rest.budget_tokens ?? flags.tokens,
       seconds: rest.budget_seconds ?? flags.seconds,
       grant: rest.grant ?? flags.grant,
+      net: flags.net,
+      plugins: flags.plugins,
       summaries: flags.summaries
     }
     const label = { line: i + 1, ...(id === undefined ? {} : { task_id: id }) }

@@ -1,5 +1,5 @@
 /** What every command shares: where noos keeps its files, and the layers that a kernel stands on. */
-import { existsSync, realpathSync } from "node:fs"
+import { existsSync, readFileSync, realpathSync } from "node:fs"
 import { homedir } from "node:os"
 import { dirname, join, resolve, sep } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -12,6 +12,11 @@ import { badInput } from "../kernel/tool.ts"
 import { Bubblewrap } from "../sandbox/bubblewrap.ts"
 import { Sandbox } from "../sandbox/sandbox.ts"
 
+/** Of this noos. */
+export const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+  readonly version: string
+}
+
 /** `$NOOS_HOME`, or `~/.noos`: models, journals, plugins. */
 export const home = (): string => resolve(process.env.NOOS_HOME || join(homedir(), ".noos"))
 
@@ -19,7 +24,7 @@ export const home = (): string => resolve(process.env.NOOS_HOME || join(homedir(
 export const embeddedModel = fileURLToPath(new URL("../models/nano.gguf", import.meta.url))
 
 /** The real path of the longest part of a path that exists, with the rest behind it. */
-const real = (path: string): string => {
+export const real = (path: string): string => {
   try {
     return realpathSync(path)
   } catch {
@@ -34,12 +39,12 @@ const sandbox = Layer.effect(
   Effect.gen(function* () {
     const inner = yield* Sandbox
     return Sandbox.of({
-      open: (root) =>
+      open: (root, net) =>
         `${real(home())}${sep}`.startsWith(`${real(resolve(root))}${sep}`)
           ? badInput(
               `the workspace ${root} holds noos's own folder ${home()}: choose another one, or set NOOS_HOME`
             )
-          : inner.open(root)
+          : inner.open(root, net)
     })
   })
 ).pipe(Layer.provide(Bubblewrap.layer))

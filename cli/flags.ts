@@ -13,7 +13,7 @@ const positive = (flag: Flag.Flag<number>) =>
   )
 
 /** Tool names as a person writes them: `a,b,c`. */
-const names = (list: string): ReadonlyArray<string> =>
+export const names = (list: string): ReadonlyArray<string> =>
   list
     .split(",")
     .map((name) => name.trim())
@@ -54,6 +54,17 @@ export const taskFlags = {
     Flag.optional,
     Flag.map(Option.getOrUndefined),
     Flag.withDescription("Only these tools: a,b,c")
+  ),
+  net: Flag.String("net").pipe(
+    Flag.withDefault(""),
+    Flag.map(names),
+    Flag.withDescription(
+      "Hosts that it may reach: example.com,*.example.org,127.0.0.1:8080, or * for all public ones"
+    )
+  ),
+  plugins: Flag.String("plugin").pipe(
+    Flag.atLeast(0),
+    Flag.withDescription("The folder of a plugin, which gets what its manifest asks for; may be repeated")
   ),
   summaries: Flag.Boolean("summaries").pipe(
     Flag.withDefault(false),

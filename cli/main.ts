@@ -1,26 +1,24 @@
 /** The command line: `noos …`. Each command is a file beside this one. */
-import { readFileSync } from "node:fs"
 // Each by its own name: the package as a whole takes a quarter of a second to load.
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Effect, Exit, Option, References } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
 import { batch } from "./batch.ts"
+import { version } from "./environment.ts"
 import { kill, killArguments } from "./kill.ts"
 import { logs } from "./logs.ts"
+import { mcp } from "./mcp.ts"
 import { memory } from "./memory.ts"
 import { ps } from "./ps.ts"
 import { run } from "./run.ts"
 import { code, Stop } from "./stop.ts"
 import { tool } from "./tool.ts"
-
-const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
-  version: string
-}
+import { trust } from "./trust.ts"
 
 const noos = Command.make("noos").pipe(
   Command.withDescription("The operating system for language models"),
-  Command.withSubcommands([run, batch, ps, logs, kill, memory, tool])
+  Command.withSubcommands([run, batch, ps, logs, kill, memory, tool, mcp, trust])
 )
 
 const complain = (what: string, todo: string) => process.stderr.write(`noos: ${what}\nnoos: ${todo}\n`)

@@ -4,7 +4,7 @@ import { share } from "../kernel/memory/window.ts"
 import { parse } from "../kernel/prompt.ts"
 
 /** The parts of a window, as a person reads them. `paged out` is the stub that stands for what has left it. */
-export const sections = ["system", "task", "notes", "paged out", "exchanges", "free"] as const
+export const sections = ["system", "instructions", "task", "notes", "paged out", "exchanges", "free"] as const
 export type Section = (typeof sections)[number]
 
 export interface MappedFrame extends Frame {
@@ -56,7 +56,7 @@ export interface MemoryMap {
 }
 
 const sectionOf = ({ kind, pinned }: Frame): Section => {
-  if (kind === "system" || kind === "task") return kind
+  if (kind === "system" || kind === "instructions" || kind === "task") return kind
   if (kind === "stub") return "paged out"
   return pinned ? "notes" : "exchanges"
 }
@@ -83,7 +83,7 @@ const framesOf = (pages: ReadonlyArray<Page>, tools: ReadonlyArray<string | null
       frames[frames.length - 1] = { ...open, ...both, pinned, used: ordinal }
       continue
     }
-    const fixed = role === "system" || role === "task"
+    const fixed = role === "system" || role === "instructions" || role === "task"
     frames.push({
       kind: fixed ? role : "exchange",
       pages: [[ordinal, ordinal]],

@@ -9,6 +9,7 @@ const mostLines = 40
 
 const looks = {
   system: ["S", "bgBlue"],
+  instructions: ["I", "bgBlueBright"],
   task: ["T", "bgCyan"],
   notes: ["N", "bgYellow"],
   "paged out": ["P", "bgMagenta"],

@@ -4,17 +4,17 @@ import { basename, resolve } from "node:path"
 import { Effect, Fiber } from "effect"
 import { fast, fromMarkdown } from "../agents/programs.ts"
 import { runTasks, type Task } from "../agents/task.ts"
-import { exit, processCalls } from "../kernel/calls.ts"
+import { processCalls } from "../kernel/calls.ts"
 import { Engine } from "../kernel/engine/engine.ts"
 import { type KernelEvent, Observer } from "../kernel/event.ts"
-import { memoryCalls, pagingCalls } from "../kernel/memory/calls.ts"
 import type { Exit } from "../kernel/process.ts"
 import { Sandbox, type Workspace } from "../sandbox/sandbox.ts"
-import { builtins } from "../tools/index.ts"
 import { approval } from "./approval.ts"
+import { configOf } from "./config.ts"
 import { kernelLayer } from "./environment.ts"
 import { jsonReport, type Label, personReport } from "./report.ts"
 import { code, codeOf, Stop, usage } from "./stop.ts"
+import { type Added, added, granted, type Sources, surely } from "./toolset.ts"
 import { openTrace } from "./trace.ts"
 
 /** How a task is to be done, as a person says it. */
@@ -25,16 +25,23 @@ export interface Settings {
   readonly priority: number
   readonly tokens: number | undefined
   readonly seconds: number | undefined
-  /** Names of tools; undefined: those that come with noos. */
+  /** Names of tools; undefined: the usual ones, and those that the folder adds. */
   readonly grant: ReadonlyArray<string> | undefined
+  /** Hosts that it may reach. */
+  readonly net: ReadonlyArray<string>
+  /** Folders of plugins. */
+  readonly plugins: ReadonlyArray<string>
   /** Whether pages that leave the window are summed up. */
   readonly summaries: boolean
 }
 
 /** A task that has been checked. */
 export interface Plan {
-  readonly task: Omit<Task, "workspace" | "approve" | "begun">
+  readonly task: Omit<Task, "workspace" | "tools" | "instructions" | "approve" | "begun">
   readonly folder: string
+  readonly net: ReadonlyArray<string>
+  readonly grant: ReadonlyArray<string> | undefined
+  readonly sources: Sources
   /** Where it was written, put in front of what is wrong with it. */
   readonly where: string
   /** What scripts are told with its start and its exit. */
@@ -43,16 +50,6 @@ export interface Plan {
 
 /** The most processes that the engine holds at a time unless a person says so. */
 const usualRows = 8
-
-/** The tools that a process is granted. */
-const granted = (names: ReadonlyArray<string> | undefined, where: string) => {
-  if (names === undefined) return Effect.succeed([...builtins, ...pagingCalls])
-  const tools = [...builtins, ...memoryCalls, ...processCalls]
-  const unknown = names.find((name) => name !== exit.name && !tools.some((t) => t.name === name))
-  return unknown === undefined
-    ? Effect.succeed(tools.filter((t) => names.includes(t.name)))
-    : Effect.fail(usage(`${where}grant: no such tool: ${unknown}`, "`noos tool list` names them"))
-}
 
 /** `fast`, or a Markdown file whose text is the program's instructions. */
 const programOf = (agent: string, seed: number, where: string) => {
@@ -65,40 +62,48 @@ const programOf = (agent: string, seed: number, where: string) => {
 
 /** Checks how a task is to be done. */
 export const settle = Effect.fnUntraced(function* (settings: Settings, where: string) {
-  const tools = yield* granted(settings.grant, where)
   const program = yield* programOf(settings.agent, settings.seed, where)
   if (settings.workspace === "")
     return yield* usage(`${where}workspace: the name is empty`, "name a folder, or leave it out")
   const folder = resolve(settings.workspace)
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true)
     return yield* usage(`${where}workspace: not a folder: ${folder}`, "name an existing folder")
-  const { priority, seconds, tokens } = settings
+  const { grant, net, plugins, priority, seconds, tokens } = settings
+  const sources: Sources = { config: yield* configOf(folder), plugins }
+  yield* surely(grant, sources, where)
   const budget = {
     ...(tokens === undefined ? {} : { tokens }),
     ...(seconds === undefined ? {} : { seconds })
   }
-  return { folder, task: { program: { ...program, summaries: settings.summaries }, tools, priority, budget } }
+  const task = { program: { ...program, summaries: settings.summaries }, priority, budget }
+  return { folder, net, grant, sources, task }
 })
 
 /** Checks a task. */
 export const plan = Effect.fnUntraced(function* (text: string, settings: Settings, where: string) {
   if (text.trim() === "") return yield* usage(`${where}the task is empty`, "say what to do, in words")
-  const { folder, task } = yield* settle(settings, where)
-  return { task: { ...task, task: text }, folder, where } satisfies Plan
+  const { task, ...rest } = yield* settle(settings, where)
+  return { ...rest, task: { ...task, task: text }, where } satisfies Plan
 })
+
+/** A folder that tasks work in, open, with what it adds. */
+interface Opened {
+  readonly workspace: Workspace
+  readonly added: Added
+}
 
 /** Opens the folders that tasks work in, each once. */
 const openAll = Effect.fnUntraced(function* (plans: ReadonlyArray<Plan>) {
   const sandbox = yield* Sandbox
-  const opened = new Map<string, Workspace>()
-  for (const { folder, where } of plans) {
+  const opened = new Map<string, Opened>()
+  for (const { folder, net, sources, where } of plans) {
     if (opened.has(folder)) continue
     const workspace = yield* sandbox
-      .open(folder)
+      .open(folder, net)
       .pipe(
         Effect.catchTag("ToolError", (e) => usage(`${where}${e.message}`, "name another folder to work in"))
       )
-    opened.set(folder, workspace)
+    opened.set(folder, { workspace, added: yield* added(sources, workspace) })
   }
   return opened
 })
@@ -117,7 +122,7 @@ export interface Manner {
 export const runPlans = Effect.fn("noos.runPlans")(function* (plans: ReadonlyArray<Plan>, manner: Manner) {
   const several = plans.length > 1
   // Without children there are never more processes than tasks, and a row that nobody uses takes memory all the same.
-  const family = plans.some(({ task }) => task.tools.some((tool) => processCalls.includes(tool)))
+  const family = plans.some(({ grant }) => processCalls.some(({ name }) => grant?.includes(name)))
   const most = family ? Number.POSITIVE_INFINITY : plans.length
   const rows = Math.min(manner.parallel ?? Math.min(plans.length, usualRows), most)
   const trace = manner.trace === undefined ? undefined : yield* openTrace(manner.trace)
@@ -141,12 +146,15 @@ export const runPlans = Effect.fn("noos.runPlans")(function* (plans: ReadonlyArr
       ? `${plans.length} tasks, ${Math.min(rows, plans.length)} at a time`
       : plans[0]!.folder
     head = `noos · ${model.name} (${size(model.parameters)}, ${model.device}) · ${where}`
-    const workspaces = yield* openAll(plans)
+    const opened = yield* openAll(plans)
     yield* (yield* Fiber.join(control)).serve
-    const tasks = plans.map(({ folder, label, task }): Task => {
-      const workspace = workspaces.get(folder)!
-      return { ...task, workspace, approve, begun: (run) => label && labels.set(run, label) }
-    })
+    const tasks: Array<Task> = []
+    for (const { folder, grant, label, task, where } of plans) {
+      const { added, workspace } = opened.get(folder)!
+      const tools = yield* granted(grant, added, where)
+      const begun = (run: number) => label && labels.set(run, label)
+      tasks.push({ ...task, workspace, tools, instructions: added.instructions, approve, begun })
+    }
     return yield* runTasks(tasks)
   }).pipe(
     Effect.scoped,

@@ -1,32 +1,53 @@
 /** `noos tool list` and `noos tool call`: the syscall table, and one call through the whole path without a model. */
 import { resolve } from "node:path"
 import { Effect } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
-import { exit, processCalls } from "../kernel/calls.ts"
+import { Argument, Command } from "effect/cli"
+import { exit } from "../kernel/calls.ts"
 import { makeHandles } from "../kernel/handles.ts"
 import { Journal } from "../kernel/journal.ts"
-import { memoryCalls } from "../kernel/memory/calls.ts"
 import { toolLine } from "../kernel/prompt.ts"
 import { type Outcome, refusal, Syscalls } from "../kernel/syscall.ts"
 import { badInput, type ToolError } from "../kernel/tool.ts"
 import { Sandbox } from "../sandbox/sandbox.ts"
-import { builtins } from "../tools/index.ts"
+import { configOf } from "./config.ts"
 import { callLayer } from "./environment.ts"
-import { jsonFlag } from "./flags.ts"
-import { code, codeOfCall, messageOf, Stop } from "./stop.ts"
+import { jsonFlag, runFlags, taskFlags } from "./flags.ts"
+import { addTool, newTool, testTool } from "./plugin.ts"
+import { codeOfCall, messageOf, Stop, usage } from "./stop.ts"
+import { added, mayAdd, type Sources, standing } from "./toolset.ts"
 
-const tools = [...builtins, ...memoryCalls, ...processCalls, exit]
+const { net, plugins, workspace } = taskFlags
 
-const list = Command.make("list", { json: jsonFlag }, ({ json }) =>
-  Effect.sync(() => {
-    for (const tool of tools) {
+const list = Command.make(
+  "list",
+  { workspace, net, plugins, json: jsonFlag },
+  Effect.fn("noos.tool.list")(function* (flags) {
+    const folder = resolve(flags.workspace)
+    const sources: Sources = { config: yield* configOf(folder), plugins: flags.plugins }
+    const own = !mayAdd(sources)
+      ? []
+      : yield* openFor(folder, flags.net).pipe(
+          Effect.flatMap((workspace) => added(sources, workspace)),
+          Effect.map(({ tools }) => tools),
+          Effect.scoped,
+          Effect.provide(callLayer)
+        )
+    for (const tool of [...standing, exit, ...own]) {
       const { name, description, input, effect } = tool
       console.log(
-        json ? JSON.stringify({ name, description, input, effect }) : `${toolLine(tool)}  [${effect}]`
+        flags.json ? JSON.stringify({ name, description, input, effect }) : `${toolLine(tool)}  [${effect}]`
       )
     }
   })
 ).pipe(Command.withDescription("Show the tools"))
+
+/** A folder to work in, for one command. */
+const openFor = Effect.fnUntraced(function* (folder: string, net: ReadonlyArray<string>) {
+  const todo = "name an existing folder with --workspace"
+  return yield* (yield* Sandbox)
+    .open(folder, net)
+    .pipe(Effect.catchTag("ToolError", (e) => usage(e.message, todo)))
+})
 
 /** What a call came to, with the arguments as they were understood. `pid` is the process it was made for. */
 export interface Called {
@@ -35,12 +56,20 @@ export interface Called {
   readonly outcome: Outcome
 }
 
+/** In what a call is made. */
+export interface How {
+  readonly approved: boolean
+  readonly net?: ReadonlyArray<string>
+  /** What the folder and the person add; default: nothing. */
+  readonly sources?: Sources
+}
+
 /** One call by name and JSON text, in a run and a process of its own. */
 export const callTool = Effect.fn("noos.callTool")(function* (
   name: string,
   text: string,
   folder: string,
-  approved: boolean
+  { approved, net = [], sources }: How
 ) {
   const parsed = parse(text)
   if ("message" in parsed) {
@@ -49,15 +78,8 @@ export const callTool = Effect.fn("noos.callTool")(function* (
   }
   const journal = yield* Journal
   const syscalls = yield* Syscalls
-  const workspace = yield* (yield* Sandbox)
-    .open(folder)
-    .pipe(
-      Effect.catchTag(
-        "ToolError",
-        (e) =>
-          new Stop({ code: code.usage, what: e.message, todo: "name an existing folder with --workspace" })
-      )
-    )
+  const workspace = yield* openFor(folder, net)
+  const own = sources === undefined ? [] : (yield* added(sources, workspace)).tools
   const run = yield* journal.beginRun({
     task: `tool call ${name.slice(0, 80)}`,
     workspace: folder,
@@ -66,7 +88,7 @@ export const callTool = Effect.fn("noos.callTool")(function* (
   const pid = yield* journal.spawn({ run, program: "tool call" })
   const caller = {
     pid,
-    tools,
+    tools: [...standing, exit, ...own],
     workspace,
     approve: () => Effect.succeed(approved),
     handles: makeHandles(yield* Effect.scope),
@@ -94,23 +116,19 @@ const call = Command.make(
   {
     name: Argument.String("name").pipe(Argument.withDescription("The tool")),
     args: Argument.String("json").pipe(Argument.withDescription("Its arguments, a JSON object")),
-    workspace: Flag.String("workspace").pipe(
-      Flag.withDefault("."),
-      Flag.withDescription("The folder to work in")
-    ),
-    yes: Flag.Boolean("yes").pipe(
-      Flag.withDefault(false),
-      Flag.withDescription("Approve a call that reaches outside the workspace")
-    ),
+    workspace,
+    net,
+    plugins,
+    yes: runFlags.yes,
     json: jsonFlag
   },
   Effect.fn("noos.tool.call")(function* (flags) {
-    const { pid, args, outcome } = yield* callTool(
-      flags.name,
-      flags.args,
-      resolve(flags.workspace),
-      flags.yes
-    ).pipe(Effect.provide(callLayer))
+    const folder = resolve(flags.workspace)
+    const sources: Sources = { config: yield* configOf(folder), plugins: flags.plugins }
+    const how: How = { approved: flags.yes, net: flags.net, sources }
+    const { pid, args, outcome } = yield* callTool(flags.name, flags.args, folder, how).pipe(
+      Effect.provide(callLayer)
+    )
     if (flags.json) {
       const { id, ms, text: _, ...rest } = outcome
       console.log(
@@ -135,5 +153,5 @@ const hint = (error: ToolError["code"]): string => {
 
 export const tool = Command.make("tool").pipe(
   Command.withDescription("The tools a process can call"),
-  Command.withSubcommands([list, call])
+  Command.withSubcommands([list, call, newTool, testTool, addTool])
 )

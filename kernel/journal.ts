@@ -63,6 +63,7 @@ const written = { integrity: "untrusted", source: "model" } as const
 /** Whose words a page holds, if nobody says otherwise. */
 const labels: { readonly [role in Page["role"]]: Label } = {
   system: { integrity: "trusted", source: "kernel" },
+  instructions: untrusted,
   task: { integrity: "trusted", source: "person" },
   thought: written,
   call: written,

@@ -10,7 +10,7 @@ import { callGrammar } from "./engine/gbnf.ts"
 import { type KernelEvent, Observer } from "./event.ts"
 import { makeHandles } from "./handles.ts"
 import { makeImages } from "./image.ts"
-import { Journal, type JournalError } from "./journal.ts"
+import { Journal, type JournalError, type Label } from "./journal.ts"
 import { makeLoop } from "./loop.ts"
 import { recall } from "./memory/calls.ts"
 import { append, born } from "./memory/context.ts"
@@ -41,6 +41,8 @@ export interface Spawn {
   readonly program: Program
   readonly task: string
   readonly workspace: Workspace
+  /** What it is told of its folder before its task. What of it is long is shown in part, and can be recalled. */
+  readonly instructions?: ReadonlyArray<Instructions>
   /** What it may call; `recall` and `exit` are added by the kernel. */
   readonly tools: ReadonlyArray<AnyTool>
   /** Steps of nice(1), upwards: each is a quarter more of the engine. Default 0. */
@@ -50,6 +52,13 @@ export interface Spawn {
   readonly approve?: Approve
   /** Makes it a child: its tools must be among the parent's, its budget is a slice of the parent's. */
   readonly parent?: number
+}
+
+/** Words that are not the person's task: the instructions of a folder, a list of skills. */
+export interface Instructions {
+  readonly text: string
+  /** Whose words they are. */
+  readonly label: Label
 }
 
 /** How a fork differs from the process that it is forked from. */
@@ -114,6 +123,7 @@ const make = Effect.gen(function* () {
   const imageOf = yield* makeImages(engine, window.mostInString)
 
   type Born = Pick<Process, "parent" | "run" | "program" | "image" | "tools" | "task" | "priority"> &
+    Pick<Process, "instructions"> &
     Pick<Process, "budget" | "workspace" | "approve" | "memory" | "sequence" | "context" | "pending"> &
     Pick<Process, "turn" | "said" | "past">
 
@@ -159,9 +169,16 @@ const make = Effect.gen(function* () {
     return p
   })
 
+  /** What a process is told, as far as it is shown. */
+  const view = (instructions: ReadonlyArray<Instructions>) =>
+    instructions.map(({ label, text }, i) => {
+      const shown = window.view(text, i + 2, Math.floor(window.instructions / instructions.length))
+      return { text, label, tokens: message(engine, "user", shown), whole: shown === text }
+    })
+
   const spawn = Effect.fn("Kernel.spawn")(function* (options: Spawn) {
     const { budget: wanted = {}, priority = 0, program, run, task, workspace } = options
-    const { approve = () => Effect.succeed(false) } = options
+    const { approve = () => Effect.succeed(false), instructions = [] } = options
     if (typeof task !== "string" || task.trim() === "") return yield* badInput("the task is empty")
     const names = options.tools.map((t) => t.name)
     const twice = names.find((name, i) => names.indexOf(name) !== i)
@@ -173,7 +190,9 @@ const make = Effect.gen(function* () {
     const tools = [...options.tools, ...(names.includes(recall.name) ? [] : [recall]), exit]
     const image = yield* imageOf(program, tools, table.values())
     const page = message(engine, "user", task)
-    const size = image.prefix.length + page.length
+    const told = view(instructions)
+    const context = born(image.prefix, page, told)
+    const { size } = context
     if (size > window.high)
       return yield* badInput(
         `the task and the tools take ${size} tokens of a window of ${window.size}: shorten the task, or use a model with a larger window`
@@ -187,9 +206,24 @@ const make = Effect.gen(function* () {
       const family = parent === undefined ? {} : { parent: parent.pid }
       const pid = yield* journal.spawn({ run, ...family, program: program.name, priority, budget })
       yield* journal.appendPage(pid, { role: "system", ...image.system })
+      for (const { label, text, tokens, whole } of told) {
+        const size = { tokens: tokens.length, cut: !whole }
+        yield* journal.appendPage(pid, { role: "instructions", text, label, ...size })
+      }
       yield* journal.appendPage(pid, { role: "task", text: task, tokens: page.length })
-      const asked = { parent, run, program, image, tools, task, priority, budget, workspace, approve }
-      const context = born(image.prefix, page)
+      const asked = {
+        parent,
+        run,
+        program,
+        image,
+        tools,
+        task,
+        priority,
+        budget,
+        workspace,
+        approve,
+        instructions
+      }
       const pending = window.lacking(context, 0)
       const none = { sequence: undefined, turn: undefined, said: silent, past: [] }
       yield* begin(pid, { ...asked, ...none, memory: yield* Scope.fork(kernelScope), context, pending })
@@ -212,7 +246,7 @@ const make = Effect.gen(function* () {
       const budget = yield* budgetOf(p, asked, yield* Clock.currentTimeMillis)
       const cache = yield* Scope.fork(kernelScope)
       const sequence = p.sequence && (yield* Scope.provide(engine.fork(p.sequence), cache))
-      const { approve, image, priority, run, task, tools, workspace } = p
+      const { approve, image, instructions, priority, run, task, tools, workspace } = p
       const sampling = { ...p.program.sampling, seed: seed ?? p.program.sampling.seed }
       const program = { ...p.program, sampling }
       const kin = { run, parent: origin, forked: true, program: program.name, priority, budget }
@@ -224,6 +258,7 @@ const make = Effect.gen(function* () {
         image,
         tools,
         priority,
+        instructions,
         workspace,
         approve,
         context,
@@ -272,14 +307,14 @@ const make = Effect.gen(function* () {
     if (budget === undefined) return
     const cache = yield* Scope.fork(kernelScope)
     const sequence = yield* Scope.provide(engine.fork(p.sequence!), cache)
-    const { approve, run, said, workspace } = p
+    const { approve, instructions, run, said, workspace } = p
     const program = { ...p.program, name: "summary", summaries: false }
     const kin = { run, parent: origin, forked: true, program: program.name, priority: leisure, budget }
     const pid = yield* journal.spawn(kin)
     yield* journal.appendPage(pid, { role: "result", text, tokens: result })
     const image = { ...p.image, grammar: yield* exitOnly }
     const pending = window.lacking(context, sequence.length)
-    const same = { parent: p, run, program, image, workspace, approve, budget, said, context }
+    const same = { parent: p, run, program, image, instructions, workspace, approve, budget, said, context }
     const own = { task: text, priority: leisure, tools: [exit], memory: cache, sequence, pending }
     const child = yield* begin(pid, { ...same, ...own, turn: undefined, past: [] })
     lend(p, budget)

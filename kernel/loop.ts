@@ -163,7 +163,7 @@ export const makeLoop = Effect.fnUntraced(function* (
       text: resultText(outcome.ok, outcome.text),
       // The call has a page, and so has its result.
       page: p.context.pages + 2,
-      source: request?.tool ?? "kernel",
+      source: outcome.source ?? request?.tool ?? "kernel",
       ...(outcome.id === undefined ? {} : { call: outcome.id })
     })
     if (p.doomed !== undefined) return yield* end(p, p.doomed.status, p.doomed.reason)

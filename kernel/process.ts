@@ -8,6 +8,7 @@ import type { Sampling, Sequence, Token } from "./engine/engine.ts"
 import type { Handles } from "./handles.ts"
 import type { Image } from "./image.ts"
 import type { ExitStatus, State } from "./journal.ts"
+import type { Instructions } from "./kernel.ts"
 import type { Context, Copy } from "./memory/context.ts"
 import type { Past } from "./memory/progress.ts"
 import type { Share } from "./scheduler.ts"
@@ -91,6 +92,8 @@ export interface Process {
   /** The tools it was granted, `exit` last. */
   readonly tools: ReadonlyArray<AnyTool>
   readonly task: string
+  /** What it was told of its folder; its children are told the same. */
+  readonly instructions: ReadonlyArray<Instructions>
   readonly priority: number
   readonly budget: Budget
   readonly workspace: Workspace

@@ -29,11 +29,11 @@ export const selfOf = (p: Process, kernel: Calls): Self => ({
     const own = p.tools.slice(0, -1)
     const unknown = tools?.find((name) => !own.some((t) => t.name === name))
     if (unknown !== undefined) return refuse("denied", `this process itself may not call ${unknown}`)
-    const { approve, pid, priority, program, run, workspace } = p
+    const { approve, instructions, pid, priority, program, run, workspace } = p
     const granted = tools === undefined ? own : own.filter((t) => tools.includes(t.name))
     const budget = tokens === undefined ? {} : { tokens }
-    const child = { run, parent: pid, program, task, workspace, tools: granted, priority, approve, budget }
-    return asToolError(kernel.spawn(child))
+    const same = { run, program, workspace, instructions, priority, approve }
+    return asToolError(kernel.spawn({ ...same, parent: pid, task, tools: granted, budget }))
   },
 
   // All or none: what they need is set aside before the first is made.

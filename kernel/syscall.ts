@@ -29,7 +29,13 @@ export interface Request {
 }
 
 /** What became of a call. `id` is its number in the journal; a call that was refused before it began has none. */
-export type Outcome = { readonly id: number | undefined; readonly ms: number; readonly text: string } & (
+export type Outcome = {
+  readonly id: number | undefined
+  readonly ms: number
+  readonly text: string
+  /** Where its text comes from, if its tool has said so. */
+  readonly source?: string
+} & (
   | { readonly ok: true; readonly result: unknown }
   | { readonly ok: false; readonly error: { readonly code: ToolError["code"]; readonly message: string } }
 )
@@ -77,6 +83,17 @@ const explain = (error: ErrorObject | undefined): string => {
   return `${where}${error.message}${extra}${allowed}`
 }
 
+/** What of a value a schema does not take, if anything. */
+const problem = (schema: JsonSchema, value: unknown): string | undefined => {
+  try {
+    const validate = validator(schema)
+    return validate(value) ? undefined : explain(validate.errors?.[0])
+  } catch (e) {
+    // A schema that refers to itself can go deeper than the stack.
+    return `cannot be checked: ${messageOf(e)}`
+  }
+}
+
 /** Why this call must not run, if so. */
 const check = (caller: Caller, request: Request): AnyTool | ToolError => {
   const tool = caller.tools.find((t) => t.name === request.tool)
@@ -85,8 +102,8 @@ const check = (caller: Caller, request: Request): AnyTool | ToolError => {
     return badInput(`bad arguments: nested deeper than ${limits.depth}`)
   const bytes = Buffer.byteLength(JSON.stringify(request.args ?? null))
   if (bytes > limits.bytes) return badInput(`bad arguments: ${bytes} bytes, at most ${limits.bytes}`)
-  const validate = validator(tool.input)
-  return validate(request.args) ? tool : badInput(`bad arguments: ${explain(validate.errors?.[0])}`)
+  const wrong = problem(tool.input, request.args)
+  return wrong === undefined ? tool : badInput(`bad arguments: ${wrong}`)
 }
 
 /** An approval that breaks is none. */
@@ -96,9 +113,8 @@ const approved = (caller: Caller, tool: AnyTool, args: unknown) =>
 /** What is wrong with a result, if anything is. */
 const misfit = (tool: AnyTool, result: unknown): string | undefined => {
   if (!isJson(result)) return "is not plain data"
-  if (tool.output === undefined) return undefined
-  const validate = validator(tool.output)
-  return validate(result) ? undefined : `does not fit its output schema: ${explain(validate.errors?.[0])}`
+  const wrong = tool.output === undefined ? undefined : problem(tool.output, result)
+  return wrong === undefined ? undefined : `does not fit its output schema: ${wrong}`
 }
 
 /** The text a model sees of a result. */
@@ -154,7 +170,8 @@ export class Syscalls extends Context.Service<
           const result = given instanceof Rendered ? given.result : given
           const wrong = misfit(tool, result)
           const text: unknown = wrong === undefined ? textOf(tool, given) : undefined
-          if (typeof text === "string") return { ok: true as const, result, text }
+          const from = given instanceof Rendered && given.source !== undefined ? { source: given.source } : {}
+          if (typeof text === "string") return { ok: true as const, result, text, ...from }
           const why = wrong ?? "has no text for the model"
           return yield* new ToolError({ code: "failed", message: `${tool.name}: its result ${why}` })
         })

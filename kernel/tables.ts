@@ -28,7 +28,7 @@ const StoredLabel = Schema.fromJsonString(Label)
 /** Pages that are in a window, or have left it, together. */
 export const Frame = Schema.Struct({
   /** An `exchange` is a call with its result; a `stub` stands for pages that have left the window. */
-  kind: Schema.Literals(["system", "task", "exchange", "stub"]),
+  kind: Schema.Literals(["system", "instructions", "task", "exchange", "stub"]),
   /** The first and the last ordinal of pages that follow each other. */
   pages: Schema.Array(Schema.Tuple([Schema.Int, Schema.Int])),
   /** What it takes of the window. */
@@ -122,7 +122,7 @@ export const Page = Schema.Struct({
   pid: Schema.Int,
   /** Its place in the process's context, from 1. */
   ordinal: Schema.Int,
-  role: Schema.Literals(["system", "task", "thought", "call", "result", "summary", "note"]),
+  role: Schema.Literals(["system", "instructions", "task", "thought", "call", "result", "summary", "note"]),
   text: Schema.String,
   /** What it takes in the window, with what opens or closes the turn before or after it. */
   tokens: Schema.Int,

@@ -142,13 +142,18 @@ export interface Example {
   readonly result?: Json
 }
 
-/** A result whose text for the model is there already, made where `toModel` could not be called: in another process. */
+/**
+ * A result with what a tool may know better than its `toModel`: its text for the model, made in another process, or where it
+ * comes from: an address, a file. The page is labelled with that; without it, with the name of the tool.
+ */
 export class Rendered {
   readonly result: unknown
   readonly text: string
-  constructor(result: unknown, text: string) {
+  readonly source: string | undefined
+  constructor(result: unknown, text: string, source?: string) {
     this.result = result
     this.text = text
+    this.source = source
   }
 }
 
@@ -179,17 +184,18 @@ const perform =
   (args, ctx) =>
     Effect.suspend(() => {
       const controller = new AbortController()
-      const running = execute(args, { ...ctx, signal: controller.signal })
-      const effect = Effect.isEffect(running)
-        ? running
-        : Effect.tryPromise({
-            try: async () => running,
-            catch: (e) =>
-              e instanceof ToolError
-                ? e
-                : new ToolError({ code: "failed", message: `${name} crashed: ${messageOf(e)}` })
-          })
-      return Effect.onInterrupt(effect, () => Effect.sync(() => controller.abort()))
+      const crashed = (e: unknown) =>
+        e instanceof ToolError
+          ? e
+          : new ToolError({ code: "failed", message: `${name} crashed: ${messageOf(e)}` })
+      const started = Effect.try({
+        try: () => execute(args, { ...ctx, signal: controller.signal }),
+        catch: crashed
+      })
+      const ended = Effect.flatMap(started, (running) =>
+        Effect.isEffect(running) ? running : Effect.tryPromise({ try: async () => running, catch: crashed })
+      )
+      return Effect.onInterrupt(ended, () => Effect.sync(() => controller.abort()))
     })
 
 /**

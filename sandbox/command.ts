@@ -1,24 +1,32 @@
 /**
- * Runs sandboxed commands to their end, within their time, through the launcher: a small process of ours that starts them.
+ * Runs sandboxed commands through the launcher, a small process of ours that starts them: to their end and within their
+ * time, or as sessions that are talked to.
  */
 import { type ChildProcess, fork } from "node:child_process"
-import { Effect, type Scope } from "effect"
+import { type Cause, Effect, Queue, type Scope } from "effect"
 import { ToolError } from "../kernel/tool.ts"
-import type { Ended, Ending, FromLauncher, Job, ToLauncher } from "./launcher.ts"
-import type { Completed } from "./sandbox.ts"
+import type { Ended, FromLauncher, Job, Order, Said, ToLauncher } from "./launcher.ts"
+import type { Completed, Output, Session } from "./sandbox.ts"
 
 export type { Job } from "./launcher.ts"
 
 /** The program beside this one: TypeScript in a clone, JavaScript in the package. */
 const program = import.meta.filename.replace(/command(\.[jt]s)$/, "launcher$1")
 
-/** Starts the launcher, which ends with the scope, and gives what runs a command on it. */
-export const makeLauncher: Effect.Effect<
-  (job: Job) => Effect.Effect<Completed, ToolError>,
-  never,
-  Scope.Scope
-> = Effect.gen(function* () {
-  const waiting = new Map<number, (ended: Ended) => void>()
+/** What runs commands. `start` needs no limit of time; both leave nothing running. */
+export interface Launcher {
+  readonly run: (job: Job) => Effect.Effect<Completed, ToolError>
+  readonly start: (job: Job) => Effect.Effect<Session, ToolError, Scope.Scope>
+}
+
+const orUnavailable = (ended: Ended): Effect.Effect<Completed, ToolError> =>
+  "problem" in ended
+    ? Effect.fail(new ToolError({ code: "unavailable", message: ended.problem }))
+    : Effect.succeed(ended)
+
+/** Starts the launcher, which ends with the scope. */
+export const makeLauncher: Effect.Effect<Launcher, never, Scope.Scope> = Effect.gen(function* () {
+  const listening = new Map<number, (said: Said) => void>()
   let count = 0
   let child: ChildProcess | undefined
 
@@ -29,12 +37,14 @@ export const makeLauncher: Effect.Effect<
       env: { ...(NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }) },
       execArgv: [],
       stdio: ["ignore", "ignore", "ignore", "ipc"],
+      serialization: "advanced", // output is bytes
       detached: true // Ctrl-C is for the kernel to act on
     })
-    started.on("message", ({ id, ended }: FromLauncher) => waiting.get(id)?.(ended))
+    started.on("message", ({ id, ...said }: FromLauncher) => listening.get(id)?.(said))
     const lost = () => {
       if (child === started) child = undefined
-      for (const tell of [...waiting.values()]) tell({ problem: "the launcher of the sandbox ended" })
+      for (const tell of [...listening.values()])
+        tell({ ended: { problem: "the launcher of the sandbox ended" } })
     }
     started.on("error", lost)
     started.on("exit", lost)
@@ -51,35 +61,76 @@ export const makeLauncher: Effect.Effect<
     () => Effect.sync(() => child?.disconnect())
   )
 
-  /** Interruption ends the command and waits until all of it is gone. */
-  return (job) =>
-    Effect.acquireUseRelease(
+  /** Starts a command. Closing the scope ends it and waits until all of it is gone. */
+  const command = (job: Job, hear: (said: Exclude<Said, { readonly ended: Ended }>) => void = () => {}) =>
+    Effect.acquireRelease(
       Effect.sync(() => {
         const id = ++count
-        const ended = new Promise<Ended>((resolve) => waiting.set(id, resolve)).finally(() =>
-          waiting.delete(id)
-        )
-        send({ id, job })
-        return { ended, end: (why: Ending) => send({ id, end: why }) }
+        const ended = new Promise<Ended>((resolve) =>
+          listening.set(id, (said) => ("ended" in said ? resolve(said.ended) : hear(said)))
+        ).finally(() => listening.delete(id))
+        const order = (order: Order) => {
+          if (listening.has(id)) send({ id, ...order })
+        }
+        order({ job })
+        return { ended: Effect.promise(() => ended), order }
       }),
-      (running) => {
-        const ended = Effect.promise(() => running.ended)
-        const timeout = Effect.sleep(job.limits.seconds * 1000).pipe(
-          Effect.andThen(Effect.sync(() => running.end("timeout"))),
-          Effect.andThen(ended)
+      ({ ended, order }) =>
+        Effect.andThen(
+          Effect.sync(() => order({ end: "interrupted" })),
+          ended
         )
-        return Effect.raceFirst(ended, timeout)
-      },
-      (running) =>
-        Effect.promise(() => {
-          running.end("interrupted")
-          return running.ended
-        })
-    ).pipe(
-      Effect.flatMap((ended) =>
-        "problem" in ended
-          ? Effect.fail(new ToolError({ code: "unavailable", message: ended.problem }))
-          : Effect.succeed(ended)
-      )
     )
+
+  const run: Launcher["run"] = Effect.fnUntraced(function* (job) {
+    const { ended, order } = yield* command(job)
+    const timeout = Effect.sleep(job.limits.seconds * 1000).pipe(
+      Effect.andThen(Effect.sync(() => order({ end: "timeout" }))),
+      Effect.andThen(ended)
+    )
+    return yield* Effect.flatMap(Effect.raceFirst(ended, timeout), orUnavailable)
+  }, Effect.scoped)
+
+  const start: Launcher["start"] = Effect.fnUntraced(function* (job) {
+    const said = yield* Queue.unbounded<Output, Cause.Done>()
+    const writers: Array<() => void> = []
+    const begun = Promise.withResolvers<void>()
+    const { ended, order } = yield* command(job, (heard) => {
+      if ("begun" in heard) begun.resolve()
+      else if ("wrote" in heard) writers.shift()?.()
+      else Queue.offerUnsafe(said, heard)
+    })
+    yield* ended.pipe(Effect.andThen(Effect.sync(() => Queue.endUnsafe(said))), Effect.forkScoped)
+    if (Number.isFinite(job.limits.seconds))
+      yield* Effect.sleep(job.limits.seconds * 1000).pipe(
+        Effect.andThen(Effect.sync(() => order({ end: "timeout" }))),
+        Effect.forkScoped
+      )
+    const over = Effect.flatMap(ended, orUnavailable)
+    const gone = Effect.andThen(
+      over,
+      Effect.fail(new ToolError({ code: "unavailable", message: "the program has ended" }))
+    )
+    yield* Effect.raceFirst(
+      Effect.promise(() => begun.promise),
+      gone
+    )
+    const written = (data: string | Uint8Array) =>
+      Effect.callback<void>((resume) => {
+        writers.push(() => resume(Effect.void))
+        order({ write: typeof data === "string" ? Buffer.from(data) : data })
+      })
+    return {
+      write: (data) => Effect.raceFirst(written(data), gone),
+      read: Queue.take(said).pipe(
+        Effect.tap(({ stream, bytes }) =>
+          Effect.sync(() => order({ taken: { stream, bytes: bytes.length } }))
+        ),
+        Effect.catch(() => Effect.succeed(undefined))
+      ),
+      ended: over
+    }
+  })
+
+  return { run, start }
 })

@@ -5,7 +5,7 @@
  * write it and what they make belongs to the same person; docs/decisions/0002-sandbox-user.md has the measurements.
  */
 import { once } from "node:events"
-import { closeSync, openSync } from "node:fs"
+import { closeSync, existsSync, openSync } from "node:fs"
 import { Effect, type Scope } from "effect"
 import { execa } from "execa"
 import { ToolError } from "../kernel/tool.ts"
@@ -32,37 +32,49 @@ export const identityFor = (owner: Identity): Identity =>
 /** True when the user is one whose processes only a control group can count. */
 export const needsGroup = (identity: Identity): boolean => identity.uid === 0
 
-/** How bubblewrap is started for a workspace: what comes before its name, and the workspace's path as it sees it. */
+/** How bubblewrap is started: what comes before its name, and the host's files and folders as it sees them. */
 export interface Base {
   readonly prefix: ReadonlyArray<string>
-  readonly source: string
+  /** In the order in which they were asked for. */
+  readonly sources: readonly [string, ...ReadonlyArray<string>]
 }
 
 /**
- * Mounts that only the sandboxes of one workspace see: the workspace at a place that its owner can reach whatever the
- * folders above it allow, and the device files write-protected if the owner is root, who could change their modes.
+ * Mounts that only the sandboxes of one workspace see: files and folders at places that the workspace's owner can reach
+ * whatever the folders above them allow, and the device files write-protected if the owner is root, who could change
+ * their modes.
  */
 const mounts = `set -e
-mount --rbind -- "$1" /mnt
-[ "$2" != 0 ] || mount --rbind -o ro /dev /dev
+base=$1 uid=$2
+shift 2
+mount -t tmpfs -o mode=755,size=1m tmpfs "$base"
+n=0
+for from; do
+  if [ -d "$from" ]; then mkdir "$base/$n"; else : > "$base/$n"; fi
+  mount --rbind -- "$from" "$base/$n"
+  n=$((n + 1))
+done
+[ "$uid" != 0 ] || mount --rbind -o ro /dev /dev
 echo ready
 read -r wait || :`
 
+/** Folders of every system, one of which hides nothing that is wanted when something is mounted on it. */
+const places = ["/mnt", "/media", "/srv", "/opt", "/home"]
+
 /** Makes the mount namespace and gives a descriptor that keeps it; the process that made it is gone then. */
-const makeNamespace = async (root: string, identity: Identity, programs: string): Promise<number> => {
-  const argv = [
-    "--mount",
-    "--propagation",
-    "slave",
-    "--",
-    "/bin/sh",
-    "-c",
-    mounts,
-    "sh",
-    root,
-    `${identity.uid}`
-  ]
-  const child = execa("unshare", argv, { cwd: "/", env: { PATH: programs }, extendEnv: false, reject: false })
+const makeNamespace = async (
+  base: string,
+  froms: ReadonlyArray<string>,
+  identity: Identity,
+  programs: string
+): Promise<number> => {
+  const argv = ["--mount", "--propagation", "slave", "--", "/bin/sh", "-c", mounts, "sh"]
+  const child = execa("unshare", [...argv, base, `${identity.uid}`, ...froms], {
+    cwd: "/",
+    env: { PATH: programs },
+    extendEnv: false,
+    reject: false
+  })
   const ready = once(child.stdout, "data").then(() => true)
   if (!(await Promise.race([ready, child.then(() => false)]))) {
     const { stderr, originalMessage } = await child
@@ -74,30 +86,31 @@ const makeNamespace = async (root: string, identity: Identity, programs: string)
   return namespace
 }
 
-/** Prepares a workspace for its commands, which are to run as `identity`, until the scope closes. */
+/** Makes files and folders of the host reachable for commands that run as `identity`, until the scope closes. */
 export const baseFor = (
-  root: string,
+  froms: readonly [string, ...ReadonlyArray<string>],
   identity: Identity,
   programs: string
-): Effect.Effect<Base, ToolError, Scope.Scope> =>
-  isRoot
-    ? Effect.acquireRelease(
-        Effect.tryPromise({
-          try: () => makeNamespace(root, identity, programs),
-          catch: (cause) =>
-            new ToolError({
-              code: "unavailable",
-              message: `no mount namespace: ${cause instanceof Error ? cause.message : String(cause)}`
-            })
-        }),
-        (namespace) => Effect.sync(() => closeSync(namespace))
-      ).pipe(
-        Effect.map((namespace) => ({
-          prefix: [
-            ...["nsenter", `--mount=/proc/${process.pid}/fd/${namespace}`],
-            ...["--setuid", `${identity.uid}`, "--setgid", `${identity.gid}`, "--"]
-          ],
-          source: "/mnt"
-        }))
-      )
-    : Effect.succeed({ prefix: [], source: root })
+): Effect.Effect<Base, ToolError, Scope.Scope> => {
+  if (!isRoot) return Effect.succeed({ prefix: [], sources: froms })
+  const within = (place: string) => froms.some((from) => `${from}/`.startsWith(`${place}/`))
+  const base = places.find((place) => existsSync(place) && !within(place))
+  const unavailable = (message: string) =>
+    new ToolError({ code: "unavailable", message: `no mount namespace: ${message}` })
+  if (base === undefined) return Effect.fail(unavailable(`no place for it in ${places.join(" ")}`))
+  return Effect.acquireRelease(
+    Effect.tryPromise({
+      try: () => makeNamespace(base, froms, identity, programs),
+      catch: (cause) => unavailable(cause instanceof Error ? cause.message : String(cause))
+    }),
+    (namespace) => Effect.sync(() => closeSync(namespace))
+  ).pipe(
+    Effect.map((namespace) => ({
+      prefix: [
+        ...["nsenter", `--mount=/proc/${process.pid}/fd/${namespace}`],
+        ...["--setuid", `${identity.uid}`, "--setgid", `${identity.gid}`, "--"]
+      ],
+      sources: [`${base}/0`, ...froms.slice(1).map((_, i) => `${base}/${i + 1}`)]
+    }))
+  )
+}

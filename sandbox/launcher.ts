@@ -12,10 +12,13 @@ import { readdirSync, readFileSync } from "node:fs"
 import { writeFile } from "node:fs/promises"
 import { constants } from "node:os"
 import { join } from "node:path"
+import type { Duplex } from "node:stream"
 import { execa } from "execa"
-import { keep } from "./output.ts"
-import { etcFiles } from "./profile.ts"
-import type { Completed, Limits } from "./sandbox.ts"
+import { endOf, memoryShortages } from "./ending.ts"
+import { carry } from "./network.ts"
+import { keep, passOn } from "./output.ts"
+import { descriptors, etcFiles } from "./profile.ts"
+import type { Completed, Limits, Output } from "./sandbox.ts"
 import { seccompFilter } from "./seccomp.ts"
 
 const filter = seccompFilter(process.arch)
@@ -23,18 +26,7 @@ const filter = seccompFilter(process.arch)
 /** Milliseconds a sandbox that is to be ended has to start first. To kill it half made would leave processes behind. */
 const patience = 10_000
 
-const signals = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))
-
-/** How often the machine ran out of memory and ended a process, since it started: proc_vmstat(5). */
-const memoryShortages = (): number => {
-  try {
-    return Number(/^oom_kill (\d+)$/m.exec(readFileSync("/proc/vmstat", "utf8"))?.[1] ?? 0)
-  } catch {
-    return 0
-  }
-}
-
-type Stdio = ["pipe", "pipe", "pipe", ...Array<Uint8Array | "ignore">]
+type Stdio = ["pipe", "pipe", "pipe", ...Array<Uint8Array | "ignore" | "pipe">]
 
 /**
  * Puts an empty stream in the place of every descriptor that the command would otherwise inherit. Node opens its own
@@ -88,6 +80,9 @@ export type Ended = Completed | { readonly problem: string }
 /** A started command: how to end it early, and how it ended. Only the first `end` counts. */
 interface Running {
   readonly end: (why: Ending) => void
+  readonly write: (bytes: Uint8Array) => void
+  /** So many bytes of its output have been read. */
+  readonly taken: (taken: Taken) => void
   readonly ended: Promise<Ended>
 }
 
@@ -98,19 +93,31 @@ export interface Job {
   readonly args: ReadonlyArray<string>
   /** The folders where it is looked for. */
   readonly path: string
-  readonly stdin: string | undefined
+  /** Its whole input and nothing more, or `"session"`: it is talked to as long as it runs. */
+  readonly input: { readonly text: string } | "session"
+  /** Arguments of bubblewrap that others on the machine are not to see in its command line. */
+  readonly secret: ReadonlyArray<string>
   readonly limits: Limits
   /** The control group that the command's processes are put into. */
   readonly group: string | undefined
+  /** The port of the proxy that is its way to the network. */
+  readonly proxy: number | undefined
 }
 
-const start = ({ file, args, path, stdin, limits, group }: Job): Running => {
+const start = (job: Job, tell: (said: Said) => void): Running => {
+  const { file, args, path, input, secret, limits, group, proxy } = job
   const started = performance.now()
   const shortages = memoryShortages()
   const bytes = new TextEncoder()
-  const etc = [etcFiles.passwd, etcFiles.group, etcFiles.hosts].map((text) => bytes.encode(text))
+  const { passwd, group: groups, hosts } = etcFiles
+  const files = [passwd, groups, hosts, secret.map((word) => `${word}\0`).join("")]
   const child = execa(file, args, {
-    stdio: coverInherited(["pipe", "pipe", "pipe", filter!, ...etc]), // the order of `descriptors`
+    // in the order of `descriptors`
+    stdio: coverInherited([
+      ...(["pipe", "pipe", "pipe", filter!] as const),
+      ...files.map((text) => bytes.encode(text)),
+      ...(proxy === undefined ? [] : (["pipe"] as const))
+    ]),
     detached: true, // Ctrl-C is for us to act on; it does not reach the command by itself
     cwd: "/",
     env: { PATH: path },
@@ -119,6 +126,9 @@ const start = ({ file, args, path, stdin, limits, group }: Job): Running => {
     buffer: false,
     reject: false
   })
+
+  if (proxy !== undefined)
+    carry((child.nodeChildProcess.stdio as ReadonlyArray<unknown>)[descriptors.network] as Duplex, proxy)
 
   let begun = false
   let over = false
@@ -143,58 +153,94 @@ const start = ({ file, args, path, stdin, limits, group }: Job): Running => {
     begun = true
     if (why !== undefined) return kill()
     bind(firstProcessOf(child.pid), group).then(
-      () => child.stdin.end(`\n${stdin ?? ""}`),
+      () => {
+        if (input !== "session") return child.stdin.end(`\n${input.text}`)
+        child.stdin.write("\n")
+        tell({ begun: true })
+      },
       (cause) => {
         failure = String(cause)
         kill()
       }
     )
   }
+  const early: Array<Buffer> = [] // what a session's sandbox says when it cannot start
   child.stdin.on("error", () => {}) // the command ended without reading all of it
-  const stdout = keep(child.stdout, limits.outputBytes, () => end("output"), begin)
-  const stderr = keep(child.stderr, limits.outputBytes, () => end("output"))
+  const read = (name: Output["stream"], onFirst?: () => void) => {
+    const stream = child[name]
+    if (input !== "session") return keep(stream, limits.outputBytes, () => end("output"), onFirst)
+    const hear = (bytes: Buffer) => (begun ? tell({ stream: name, bytes }) : early.push(bytes))
+    return passOn(stream, limits.outputBytes, hear, onFirst)
+  }
+  const streams = { stdout: read("stdout", begin), stderr: read("stderr") }
+  // What is left in the pipes when all in there has ended is little, and nobody may be there to read it.
+  child.nodeChildProcess.once("exit", () => {
+    streams.stdout.taken(Number.POSITIVE_INFINITY)
+    streams.stderr.taken(Number.POSITIVE_INFINITY)
+  })
 
   const ended = child.then((result): Ended => {
     over = true // from here on the process numbers may be somebody else's
     clearTimeout(lastResort)
     const killed = result.signal !== undefined // bubblewrap itself, from outside
     if (failure !== undefined || (!begun && !killed && why === undefined)) {
-      const said = failure ?? stderr.text().trim().split("\n")[0]
+      const said = failure ?? `${Buffer.concat(early)}${streams.stderr.text()}`.trim().split("\n")[0]
       const detail = said || (result instanceof Error ? result.originalMessage : "it ended early")
       return { problem: `the sandbox did not start: ${detail}` }
     }
-    const code = result.exitCode ?? 0
-    const signal = why || killed ? "SIGKILL" : (signals.get(code - 128) ?? null)
-    const short = signal === "SIGKILL" && memoryShortages() > shortages
+    const killedBy = 128 + constants.signals.SIGKILL
+    const { reason, ...end } = endOf(why || killed ? killedBy : (result.exitCode ?? 0), shortages)
     return {
-      exitCode: signal ? null : code,
-      signal,
-      stdout: stdout.text(),
-      stderr: stderr.text(),
-      reason:
-        why === "timeout" || why === "output" ? why : signal === null ? "exit" : short ? "memory" : "signal",
+      ...end,
+      stdout: streams.stdout.text(),
+      stderr: streams.stderr.text(),
+      reason: why === "timeout" || why === "output" ? why : reason,
       ms: Math.round(performance.now() - started)
     }
   })
-  return { end, ended }
+  const write = (bytes: Uint8Array) => {
+    child.stdin.write(bytes, () => tell({ wrote: true }))
+  }
+  const taken = ({ stream, bytes }: Taken) => streams[stream].taken(bytes)
+  return { end, write, taken, ended }
 }
 
-/** What the kernel says: start this command, or end it early. Numbers tell commands apart. */
-export type ToLauncher = { readonly id: number } & ({ readonly job: Job } | { readonly end: Ending })
+/** So many bytes of a session's output have been read. */
+export interface Taken {
+  readonly stream: Output["stream"]
+  readonly bytes: number
+}
 
-/** What it is told: how a command ended. */
-export type FromLauncher = { readonly id: number; readonly ended: Ended }
+/** What the kernel says: start this command, end it early; and to a session: write this, so much has been read. */
+export type Order =
+  | { readonly job: Job }
+  | { readonly end: Ending }
+  | { readonly write: Uint8Array }
+  | { readonly taken: Taken }
+
+/** What it is told: how a command ended; and of a session: that it runs, that it has been written to, what it said. */
+export type Said = { readonly ended: Ended } | { readonly begun: true } | { readonly wrote: true } | Output
+
+/** Numbers tell commands apart. */
+export type ToLauncher = Order & { readonly id: number }
+export type FromLauncher = Said & { readonly id: number }
 
 const commands = new Map<number, Running>()
 
 process.on("message", (message: ToLauncher) => {
   const { id } = message
-  if ("end" in message) return commands.get(id)?.end(message.end)
-  const running = start(message.job)
+  const command = commands.get(id)
+  if ("end" in message) return command?.end(message.end)
+  if ("write" in message) return command?.write(message.write)
+  if ("taken" in message) return command?.taken(message.taken)
+  const tell = (said: Said) => {
+    if (process.connected) process.send!({ id, ...said } satisfies FromLauncher, () => {})
+  }
+  const running = start(message.job, tell)
   commands.set(id, running)
   running.ended.then((ended) => {
     commands.delete(id)
-    if (process.connected) process.send!({ id, ended } satisfies FromLauncher, () => {})
+    tell({ ended })
   })
 })
 process.on("disconnect", () => process.exit())

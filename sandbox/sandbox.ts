@@ -6,6 +6,7 @@
  */
 import { Context, type Effect, Schema, type Scope } from "effect"
 import type { ToolError } from "../kernel/tool.ts"
+import type { Egress } from "./egress.ts"
 
 /** Ceilings of one command. Passing one ends the command, never the kernel. */
 export interface Limits {
@@ -44,6 +45,48 @@ export interface Entry {
   readonly size: number
 }
 
+/** A file or folder of the host that a program is to see, read-only unless `write`. */
+export interface Mount {
+  /** Absolute, on the host. */
+  readonly from: string
+  /** Absolute, as the program sees it. */
+  readonly to: string
+  readonly write?: boolean
+}
+
+/** What a program is started with. */
+export interface Start {
+  readonly cwd?: string
+  /**
+   * `seconds` bounds the program's whole life; default: as long as the scope. `outputBytes`: how much of each stream may
+   * wait to be read; then the program waits too, as at any full pipe.
+   */
+  readonly limits?: Partial<Limits>
+  /** Added to the environment. */
+  readonly env?: { readonly [name: string]: string }
+  readonly mounts?: ReadonlyArray<Mount>
+  /** How it sees the workspace. Default: it may write. With `none` there is an empty folder in its place. */
+  readonly workspace?: "write" | "read" | "none"
+  /** What it may reach of the network, as the HTTP proxy that its environment names. Default: nothing. */
+  readonly net?: Egress
+}
+
+/** A piece of what a program wrote. */
+export interface Output {
+  readonly stream: "stdout" | "stderr"
+  readonly bytes: Uint8Array
+}
+
+/** A program that runs in the sandbox until it ends or its scope does, and is talked to. */
+export interface Session {
+  /** Into its standard input; done when the system has taken it. Fails with `unavailable` when it has ended. */
+  readonly write: (data: string | Uint8Array) => Effect.Effect<void, ToolError>
+  /** The next piece of output; undefined once it has ended and all has been read. */
+  readonly read: Effect.Effect<Output | undefined>
+  /** How it ended, when it has. `stdout` and `stderr` are empty: they were read. */
+  readonly ended: Effect.Effect<Completed, ToolError>
+}
+
 /**
  * A folder that a process works in. Paths are relative to it, `/`-separated; `..`, absolute paths and
  * symlinks are resolved inside it or refused with `outside_workspace`.
@@ -56,6 +99,13 @@ export interface Workspace {
     argv: readonly [string, ...ReadonlyArray<string>],
     options?: { readonly stdin?: string; readonly cwd?: string; readonly limits?: Partial<Limits> }
   ) => Effect.Effect<Completed, ToolError>
+  /** Starts a program that goes on running. It is gone, with all that it started, when the scope has closed. */
+  readonly start: (
+    argv: readonly [string, ...ReadonlyArray<string>],
+    options?: Start
+  ) => Effect.Effect<Session, ToolError, Scope.Scope>
+  /** The hosts that its process may reach, and the only way to them. */
+  readonly net: Egress
   /** At most `maxBytes` of a regular file from byte `offset`, with the file's whole size. */
   readonly readFile: (
     path: string,
@@ -74,6 +124,10 @@ export interface Workspace {
 export class Sandbox extends Context.Service<
   Sandbox,
   {
-    readonly open: (root: string) => Effect.Effect<Workspace, SandboxUnavailable | ToolError, Scope.Scope>
+    /** `net`: the hosts that its processes may reach, see egress.ts. Default: none. */
+    readonly open: (
+      root: string,
+      net?: ReadonlyArray<string>
+    ) => Effect.Effect<Workspace, SandboxUnavailable | ToolError, Scope.Scope>
   }
 >()("noos/Sandbox") {}

@@ -27,8 +27,10 @@ writeFileSync(
       outDir: out,
       typeRoots: [join(root, "node_modules/@types")]
     },
-    // The launcher is a program of its own: nothing imports it.
-    include: ["index.ts", "cli/main.ts", "sandbox/launcher.ts"].map((path) => join(root, path))
+    // The launcher and the host of plugins are programs of their own: nothing imports them.
+    include: ["index.ts", "cli/main.ts", "sandbox/launcher.ts", "tools/plugins/host.ts"].map((path) =>
+      join(root, path)
+    )
   })
 )
 const compiler = join(root, "node_modules/.bin/tsc")
@@ -36,7 +38,14 @@ const compiled = spawnSync(compiler, ["--project", config], { stdio: ["ignore", 
 rmSync(config)
 if (compiled.status !== 0) process.exit(1)
 
-const asTheyAre = ["noos", "scripts/setup.mjs", "scripts/setup", "models/nano.gguf", "models/nano/README.md"]
+const asTheyAre = [
+  "noos",
+  "noos.plugin.schema.json",
+  "scripts/setup.mjs",
+  "scripts/setup",
+  "models/nano.gguf",
+  "models/nano/README.md"
+]
 for (const path of [...asTheyAre, "README.md", "LICENSE", "CHANGELOG.md"]) {
   cpSync(join(root, path), join(out, path), { recursive: true })
 }
@@ -49,6 +58,9 @@ const {
   allowScripts,
   ...manifest
 } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
-manifest.exports = { ".": { types: "./index.d.ts", default: "./index.js" } }
+manifest.exports = {
+  ".": { types: "./index.d.ts", default: "./index.js" },
+  "./plugin": { types: "./tools/plugins/plugin.d.ts", default: "./tools/plugins/plugin.js" }
+}
 writeFileSync(join(out, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`)
 console.log(`made ${relative(process.cwd(), out) || "."}`)

@@ -1,8 +1,9 @@
-/** Commands in the workspace's sandbox. */
+/** Commands in the workspace's sandbox, one after the other in the process's own shell. */
 import { Effect } from "effect"
 import { defineTool, type ToolContext, ToolError } from "../kernel/tool.ts"
-import { defaultLimits } from "../sandbox/bubblewrap.ts"
-import type { Completed } from "../sandbox/sandbox.ts"
+import { defaultLimits, refusedTexts } from "../sandbox/bubblewrap.ts"
+import { type Ended, openShell, type Recorded, runIn, stateAfter } from "./shell-process.ts"
+import { quote } from "./shell-text.ts"
 
 /** The longest time a call may ask for, seconds. */
 const maxSeconds = 3600
@@ -12,15 +13,15 @@ interface Args {
   readonly seconds?: number
 }
 
-/** What the command gave. `killed` says what ended it, if it did not end by itself. */
-interface Result extends Pick<Completed, "exitCode" | "signal" | "stdout" | "stderr" | "reason"> {
+/**
+ * What the command gave. `killed` says what ended it, if it did not end by itself. `cwd` is the shell's folder now, if that
+ * is not the workspace's; `env` are the exported variables that the call changed.
+ */
+interface Result extends Omit<Ended, "cwd" | "changes">, Recorded {
   readonly killed?: string
 }
 
-const isCommand = (argv: ReadonlyArray<string>): argv is readonly [string, ...ReadonlyArray<string>] =>
-  argv.length > 0
-
-const whyKilled = (ended: Completed, seconds: number): string | undefined => {
+const whyKilled = (ended: Ended, seconds: number): string | undefined => {
   if (ended.reason === "timeout") return `timeout after ${seconds} s`
   if (ended.reason === "output") return `more than ${defaultLimits.outputBytes} bytes of output`
   if (ended.reason === "memory") return "out of memory"
@@ -28,8 +29,11 @@ const whyKilled = (ended: Completed, seconds: number): string | undefined => {
   return ended.signal ?? undefined
 }
 
+/** The tool, and the shell that a process holds. */
+const name = "shell"
+
 export const shell = defineTool({
-  name: "shell",
+  name,
   description: "Run a command line in the workspace.",
   input: {
     type: "object",
@@ -44,23 +48,29 @@ export const shell = defineTool({
   critical: ["command"],
   execute: Effect.fn("shell")(function* (
     { command, seconds = defaultLimits.seconds }: Args,
-    { workspace }: ToolContext
+    { handles, history, workspace }: ToolContext
   ) {
     const refuse = (message: string) => new ToolError({ code: "bad_input", message })
     if (!(seconds > 0 && seconds <= maxSeconds))
       return yield* refuse(`seconds must be above 0, up to ${maxSeconds}`)
-    const argv = typeof command === "string" ? (["/bin/sh", "-c", command] as const) : command
-    if (!isCommand(argv) || argv[0] === "") return yield* refuse("no command")
-    const ended = yield* workspace.run(argv, { limits: { seconds } })
+    const words = typeof command === "string" ? [command] : command
+    if (typeof command !== "string" && (words[0] ?? "") === "") return yield* refuse("no command")
+    const refused = refusedTexts(words)
+    if (refused !== undefined) return yield* refuse(refused)
+    // Words are a program and its arguments, whatever the shell would make of them.
+    const line = typeof command === "string" ? command : `(exec ${words.map(quote).join(" ")})`
+    const shell = yield* handles.open(
+      name,
+      Effect.flatMap(history, (past) => openShell(workspace, stateAfter(past)))
+    )
+    const ended = yield* runIn(shell, line, seconds)
     const killed = whyKilled(ended, seconds)
-    const { exitCode, signal, stdout, stderr, reason } = ended
+    const { cwd, changes, ...end } = ended
     const result: Result = {
-      exitCode,
-      signal,
-      stdout,
-      stderr,
-      reason,
-      ...(killed !== undefined && { killed })
+      ...end,
+      ...(killed !== undefined && { killed }),
+      ...(cwd !== "" && { cwd }),
+      ...(changes.size > 0 && { env: Object.fromEntries(changes) })
     }
     return result
   }),

@@ -50,27 +50,29 @@ export interface Context {
 const sizeOf = (frames: ReadonlyArray<Frame>): number =>
   frames.reduce((n, { tokens }) => n + tokens.length, 0)
 
-const fixed = (kind: Frame["kind"], page: number, tokens: ReadonlyArray<Token>, label: Label): Frame => ({
+/** A page that a process is born with. */
+type First = Pick<Frame, "kind" | "tokens" | "whole" | "label">
+
+const first = (kind: "system" | "task", tokens: ReadonlyArray<Token>, source: string): First => ({
   kind,
-  pages: [[page, page]],
   tokens,
-  pinned: true,
-  used: page,
-  gone: [],
   whole: true,
-  label
+  label: { integrity: "trusted", source }
 })
 
-/** The context of a new process: what it is told, and its task. */
-export const born = (system: ReadonlyArray<Token>, task: ReadonlyArray<Token>): Context => ({
-  frames: [
-    fixed("system", 1, system, { integrity: "trusted", source: "kernel" }),
-    fixed("task", 2, task, { integrity: "trusted", source: "person" })
-  ],
-  pages: 2,
-  size: system.length + task.length,
-  evictions: 0
-})
+/** The context of a new process: the system page, what it is told of its folder, and its task. */
+export const born = (
+  system: ReadonlyArray<Token>,
+  task: ReadonlyArray<Token>,
+  told: ReadonlyArray<Omit<First, "kind">> = []
+): Context => {
+  const instructions = told.map((page) => ({ ...page, kind: "instructions" as const }))
+  const pages = [first("system", system, "kernel"), ...instructions, first("task", task, "person")]
+  const frames = pages.map(
+    (page, i): Frame => ({ ...page, pages: [[i + 1, i + 1]], pinned: true, used: i + 1, gone: [] })
+  )
+  return { frames, pages: pages.length, size: sizeOf(frames), evictions: 0 }
+}
 
 /** An exchange that has just been had. `page` is that of its result. */
 export interface Exchange extends Pick<Frame, "tokens" | "pinned" | "whole" | "label" | "copy"> {

@@ -4,7 +4,15 @@ import { closeTurn, type Gone, longText, message, openTurn, type Span, stubText 
 import { type Context, tokensOf } from "./context.ts"
 
 /** Shares of the window. One call and one result may take a quarter each. */
-export const share = { page: 1 / 4, high: 3 / 4, low: 1 / 2, pinned: 3 / 8, stub: 1 / 16, workingSet: 1 / 16 }
+export const share = {
+  page: 1 / 4,
+  instructions: 1 / 8,
+  high: 3 / 4,
+  low: 1 / 2,
+  pinned: 3 / 8,
+  stub: 1 / 16,
+  workingSet: 1 / 16
+}
 
 /** Of the room for a long page: what its beginning and its end get. The rest is for the line between them. */
 const shown = { head: 0.55, tail: 0.25 }
@@ -61,6 +69,8 @@ export const makeWindow = (engine: Engine["Service"]) => {
     low: part(share.low),
     /** What notes, the task and the tools may take together: beside them the longest call still fits, and some result. */
     pinned: part(share.pinned),
+    /** What the folder's instructions and lists may take together: the rest of them is recalled. */
+    instructions: part(share.instructions),
     stubSize,
     /** Tokens of the latest exchanges that stay. */
     workingSet: part(share.workingSet),

@@ -22,6 +22,7 @@ import {
   systemText
 } from "../../kernel/prompt.ts"
 import { type Naming, naming } from "./disguises.ts"
+import { folderPages } from "./folder.ts"
 import { Random } from "./language.ts"
 import { memoryTask, noteStep } from "./memory.ts"
 import { type Plugin, plugin } from "./plugins.ts"
@@ -49,6 +50,8 @@ export interface Mix {
   readonly full: number
   /** Rows of tasks that need the calls of memory. */
   readonly memory: number
+  /** Tasks before which something is said of the folder. */
+  readonly told: number
 }
 
 /** One task as pieces: the request, the ideal calls and their results, and the exit. */
@@ -117,10 +120,13 @@ export const conversation = (r: Random, mix: Mix): { system: Piece; next: () => 
   const system = systemText(cards)
   return {
     system: { role: "system", text: system, learn: false },
-    next: () =>
-      memory && r.chance(0.85)
+    next: () => {
+      const told = r.chance(mix.told) ? folderPages(r) : []
+      const pieces = told.map((text): Piece => ({ role: "user", text, learn: false, idle: true }))
+      return memory && r.chance(0.85)
         ? memoryTask(r, names, system)
-        : taskPieces(listedTask(r, names, listed, [...plugins.values()]), names)
+        : [...pieces, ...taskPieces(listedTask(r, names, listed, [...plugins.values()]), names)]
+    }
   }
 }
 
@@ -163,6 +169,7 @@ const main = async () => {
       real: { type: "string", default: "0.5" },
       full: { type: "string", default: "0.5" },
       memory: { type: "string", default: "0" },
+      told: { type: "string", default: "0" },
       data: { type: "string", default: new URL("../../bench/data/game24.csv", import.meta.url).pathname }
     }
   })
@@ -170,7 +177,8 @@ const main = async () => {
     puzzles: Number(values.puzzles),
     real: Number(values.real),
     full: Number(values.full),
-    memory: Number(values.memory)
+    memory: Number(values.memory),
+    told: Number(values.told)
   }
   const puzzles = trainable(new Set(testPuzzles(readFileSync(values.data, "utf8")).map((p) => p.join(" "))))
   const rows = Number(values.rows)

@@ -75,7 +75,9 @@ export const scramble = (r: Random, min = 3, max = 9): string => {
 /** Words for a line of text. */
 export const sentence = (r: Random, min = 1, max = 6): string => {
   const n = r.int(min, max)
-  const s = Array.from({ length: n }, () => (r.chance(0.85) ? word(r) : String(r.int(0, 999)))).join(" ")
+  const one = () =>
+    r.chance(0.8) ? word(r) : r.chance(0.7) ? String(r.int(0, 999)) : `${word(r)}${r.int(1, 99)}`
+  const s = Array.from({ length: n }, one).join(" ")
   return s !== "" && r.chance(0.25) ? s[0]!.toUpperCase() + s.slice(1) : s
 }
 

@@ -724,6 +724,34 @@ const refusals = [
   "payment required"
 ]
 
+/** An answer as services give it: several words and numbers with signs between them, often with what was asked. */
+const report = (r: Random, args: Record<string, unknown>): string => {
+  const asked = Object.values(args).filter((v) => typeof v === "string" || typeof v === "number")
+  const thing = () => (asked.length > 0 && r.chance(0.4) ? String(r.pick(asked)) : word(r))
+  const figure = () => String(r.chance(0.3) ? r.int(1, 9999) / 10 : r.int(0, r.pick([9, 99, 999])))
+  const measure = () =>
+    `${r.chance(0.1) ? "-" : ""}${figure()}${r.pick([" °C", " °F", "%", " km", " EUR", " kg", " ms", ` ${word(r)}`, ""])}`
+  const part = () => r.pick([word, (r: Random) => `${word(r)} ${word(r)}`, measure, measure])(r)
+  const json = () => {
+    const n = r.int(1, 3)
+    const keys = Array.from({ length: n }, () => word(r))
+    return JSON.stringify(
+      Object.fromEntries(keys.map((k) => [k, r.chance(0.5) ? thing() : Number(figure())]))
+    )
+  }
+  return r.pick([
+    () => `${capital(thing())}: ${part()}, ${part()}`,
+    () => `${capital(thing())}: ${part()}`,
+    () => `${thing()} is ${part()}`,
+    () => `${part()}, ${part()}${r.chance(0.4) ? `, ${part()}` : ""}`,
+    () => `${part()} (${part()})`,
+    () => `${capital(word(r))} ${measure()}. ${capital(word(r))} ${part()}.`,
+    () => `${word(r)}=${thing()} ${word(r)}=${figure()}`,
+    () => `${thing()} -> ${part()}`,
+    json
+  ])()
+}
+
 /** What comes back from a plugin: mostly a result; a passing trouble is tried once more; a lasting one ends the task. */
 const answered = (
   r: Random,
@@ -736,8 +764,12 @@ const answered = (
     back === "ok"
       ? r.pick(["ok", "done", "ok", "sent", "success"])
       : back === "sentence"
-        ? sentence(r, 1, 5)
-        : value(r, back).json.toString()
+        ? r.chance(0.4)
+          ? sentence(r, 1, 5)
+          : report(r, args)
+        : r.chance(0.2)
+          ? report(r, args)
+          : value(r, back).json.toString()
   const good = { tool, args, ok: true, text }
   if (r.chance(0.06)) {
     const first = { tool, args, ok: false, text: r.pick(hiccups) }

@@ -148,7 +148,7 @@ layer(live, { timeout: "120 seconds" })("tool call", (it) => {
       const codes = new Map<string, Set<number>>()
       for (let i = 0; i < 500; i++) {
         const { name, text, kind } = malformed(r)
-        const { outcome } = yield* callTool(name, text, workspace, false)
+        const { outcome } = yield* callTool(name, text, workspace, { approved: false })
         const what = `${kind}: ${name.slice(0, 40)} ${text.slice(0, 80)}`
         if (outcome.ok) return assert.fail(`${what} was served: ${outcome.text}`)
         const code = codeOfCall(outcome.error.code)

@@ -14,11 +14,14 @@ export const folder = Effect.acquireRelease(
   (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
 )
 
-/** An empty workspace, opened in the real sandbox. */
-export const workspace = Effect.gen(function* () {
+/** A folder as workspace in the real sandbox, with hosts that may be reached. */
+export const opened = Effect.fnUntraced(function* (path: string, net: ReadonlyArray<string> = []) {
   const sandbox = Context.get(yield* Layer.build(Bubblewrap.layer), Sandbox)
-  return yield* sandbox.open(yield* folder)
+  return yield* sandbox.open(path, net)
 })
+
+/** An empty workspace. */
+export const workspace = Effect.flatMap(folder, (path) => opened(path))
 
 /** A number that no other command line on the machine holds. */
 export const marker = () => `${randomInt(1_000_000, 9_999_999)}.${randomInt(1_000_000, 9_999_999)}`

@@ -52,6 +52,13 @@ it("runs its command line", async () => {
   expect(JSON.parse(answer.trim().split("\n")[0]!)).toMatchObject({ tool: "calc", ok: true, result: "42" })
 })
 
+it("makes, tests and runs a plugin", async () => {
+  await run(join(modules, "noos/noos"), "tool", "new", "shout")
+  expect(await run(join(modules, "noos/noos"), "tool", "test", "shout")).toContain("checks passed")
+  const call = ["tool", "call", "shout", '{"text":"hi"}', "--plugin", "./shout"]
+  expect(await run(join(modules, "noos/noos"), ...call)).toBe("HI\n")
+})
+
 it("is a library with types", async () => {
   writeFileSync(join(folder, "package.json"), '{"type":"module"}')
   writeFileSync(

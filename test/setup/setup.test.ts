@@ -235,3 +235,33 @@ describe.runIf(process.platform === "linux")("bubblewrap", () => {
     })
   })
 })
+
+describe.runIf(process.platform === "linux")("chromium", () => {
+  const chromium = () => world.script("chromium", "exit 0")
+  const setup = (...args: ReadonlyArray<string>) =>
+    world.start([join(world.clone, "scripts/setup.mjs"), ...args], { launcher: process.execPath }).ended
+
+  beforeEach(() => {
+    world.lay("1.0.0")
+    world.script("sudo", 'shift; exec "$@"')
+    world.script("true", "exit 0")
+    world.script("apt-get", `echo "$@" >>'${world.quoted("apt.log")}'`)
+  })
+
+  it("is installed only when it is asked for, and missing", async () => {
+    expect(await setup()).toMatchObject({ code: 0, stderr: "" })
+    expect(existsSync(join(world.folder, "apt.log"))).toBe(false)
+    const asked = await setup("--chromium")
+    expect(asked.code).toBe(0)
+    expect(lines(asked.stderr)).toEqual([
+      "noos: installing chromium with apt-get, for the browser",
+      "noos: Chromium is missing, so the browser tools cannot run: install it with apt-get install chromium"
+    ])
+    expect(lines(readFileSync(join(world.folder, "apt.log"), "utf8"))).toEqual([
+      "update",
+      "install -y --no-install-recommends chromium"
+    ])
+    chromium()
+    expect(await setup("--chromium")).toMatchObject({ code: 0, stderr: "" })
+  })
+})

@@ -1,0 +1,101 @@
+/** A folder's noos.json: read, checked against noos.schema.json, and counted only if the person has agreed to it. */
+import { readFileSync } from "node:fs"
+import { dirname, join, sep } from "node:path"
+import { Ajv2020 } from "ajv/dist/2020.js"
+import { Effect } from "effect"
+import schema from "../noos.schema.json" with { type: "json" }
+import type { McpServer } from "../tools/mcp/index.ts"
+import type { Permissions } from "../tools/plugins/index.ts"
+import { sha256, trusted } from "./agreed.ts"
+import { home, real } from "./environment.ts"
+import { code, messageOf, Stop, usage } from "./stop.ts"
+
+export interface Config {
+  /** The file, whether it is there or not. */
+  readonly path: string
+  readonly plugins: ReadonlyArray<string | { readonly from: string; readonly grant?: Permissions }>
+  readonly mcp: { readonly [name: string]: McpServer }
+  readonly skills: ReadonlyArray<string>
+  /** The file's text; empty if there is none. */
+  readonly text: string
+}
+
+const fits = new Ajv2020({ strict: false, allErrors: false }).compile<Partial<Config>>(schema)
+
+const none = { plugins: [], mcp: {}, skills: [] } as const
+
+/** What a folder's noos.json says, agreed to or not. A folder without one has nothing to say. */
+export const readConfig = Effect.fn("readConfig")(function* (folder: string) {
+  const path = join(folder, "noos.json")
+  const bad = (why: string) =>
+    usage(`${path}: ${why}`, "mend it, or remove it; noos.schema.json says what it may hold")
+  const text = yield* Effect.try({
+    try: () => {
+      try {
+        return readFileSync(path, "utf8")
+      } catch (e) {
+        if ((e as NodeJS.ErrnoException).code === "ENOENT") return undefined
+        throw e
+      }
+    },
+    catch: (e) => bad(messageOf(e))
+  })
+  if (text === undefined) return { path, ...none, text: "" } satisfies Config
+  const said = yield* Effect.try({
+    try: () => JSON.parse(text) as unknown,
+    catch: (e) => bad(`not JSON: ${messageOf(e)}`)
+  })
+  if (!fits(said)) {
+    const { instancePath = "", message = "" } = fits.errors?.[0] ?? {}
+    return yield* bad(`${instancePath === "" ? "it" : instancePath.slice(1).replaceAll("/", ".")} ${message}`)
+  }
+  return { path, ...none, ...said, text } satisfies Config
+})
+
+/** What it lets happen, a line each, for the person who is asked. */
+export const consequences = ({ mcp, plugins }: Config): ReadonlyArray<string> => [
+  ...plugins.map((plugin) => {
+    const { from, ...grant } = typeof plugin === "string" ? { from: plugin } : plugin
+    return line(`plugin ${from}`, grant)
+  }),
+  ...Object.entries(mcp).map(([name, server]) => {
+    if ("url" in server) {
+      const { headers: _, url, ...rest } = server
+      return line(`MCP server ${name} at ${url}`, rest)
+    }
+    const { command, env: _, ...rest } = server
+    return line(`MCP server ${name}: ${command.join(" ")}`, rest)
+  })
+]
+
+const line = (what: string, rest: object): string =>
+  Object.keys(rest).length === 0 ? what : `${what} with ${JSON.stringify(rest)}`
+
+/**
+ * What a person agrees to: the text of the file, and all files of the plugins that lie in its own folder, which whoever
+ * works there can change as well.
+ */
+export const fingerprint = Effect.fn("fingerprint")(
+  function* (config: Config) {
+    const { discover } = yield* Effect.promise(() => import("../tools/plugins/discover.ts"))
+    const { hashOf } = yield* Effect.promise(() => import("../tools/plugins/files.ts"))
+    const inside = join(real(dirname(config.path)), sep)
+    const hashes = [config.text]
+    for (const { folder } of yield* discover({ config, home: home() }))
+      if (real(folder).startsWith(inside)) hashes.push(yield* hashOf(folder))
+    return sha256(JSON.stringify(hashes))
+  },
+  Effect.catchTag("PluginError", ({ hint, message }) => usage(message, hint))
+)
+
+/** A folder's noos.json, which counts only as the person has seen it: whoever works in the folder can write it. */
+export const configOf = Effect.fn("configOf")(function* (folder: string) {
+  const config = yield* readConfig(folder)
+  if (consequences(config).length === 0 || (yield* trusted(config.path, yield* fingerprint(config))))
+    return config
+  return yield* new Stop({
+    code: code.denied,
+    what: `${config.path}, or a plugin of that folder, is new or has changed since you agreed to it`,
+    todo: `read it, then \`noos trust --workspace ${folder}\``
+  })
+})

@@ -1,0 +1,98 @@
+/** `noos tool new`, `test` and `add`: what authors of plugins need, and those who install them. */
+import { resolve } from "node:path"
+import { createInterface } from "node:readline/promises"
+import { Effect } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import {
+  addPlugin,
+  allowed,
+  type Check,
+  conformance,
+  type Manifest,
+  newPlugin,
+  type PluginError
+} from "../tools/plugins/index.ts"
+import { callLayer, home } from "./environment.ts"
+import { jsonFlag } from "./flags.ts"
+import { code, Stop, usage } from "./stop.ts"
+
+const asUsage = ({ message, hint }: PluginError) => usage(message, hint)
+
+export const newTool = Command.make(
+  "new",
+  {
+    name: Argument.String("name").pipe(
+      Argument.withDescription("The plugin, and the folder that is made for it")
+    )
+  },
+  Effect.fn("noos.tool.new")(function* ({ name }) {
+    yield* newPlugin(name).pipe(Effect.catchTag("PluginError", asUsage))
+    console.log(`made ${name}: edit ${name}/index.ts, then \`noos tool test ${name}\``)
+  })
+).pipe(Command.withDescription("Make a plugin to begin with"))
+
+const line = ({ tool, name, ok, detail }: Check): string =>
+  `${ok ? "ok  " : "FAIL"} ${tool === undefined ? "" : `${tool}: `}${name}${detail === undefined ? "" : `\n     ${detail}`}`
+
+export const testTool = Command.make(
+  "test",
+  {
+    folder: Argument.String("folder").pipe(Argument.withDescription("The plugin's folder")),
+    json: jsonFlag
+  },
+  Effect.fn("noos.tool.test")(function* ({ folder, json }) {
+    const checks = yield* conformance(resolve(folder), (check) =>
+      console.log(json ? JSON.stringify({ type: "check", ...check }) : line(check))
+    ).pipe(Effect.provide(callLayer))
+    const failed = checks.filter(({ ok }) => !ok).length
+    if (json) console.log(JSON.stringify({ type: "summary", checks: checks.length, failed }))
+    else
+      console.log(
+        failed === 0 ? `all ${checks.length} checks passed` : `${failed} of ${checks.length} checks failed`
+      )
+    if (failed > 0) return yield* new Stop({ code: code.failed })
+  })
+).pipe(
+  Command.withDescription(
+    "Check a plugin: its manifest, its examples, and how it behaves when things go wrong"
+  )
+)
+
+/** What a plugin would be allowed, in words. */
+const asks = (name: string, { permissions = {} }: Manifest): string => {
+  const may = allowed(permissions)
+  return `${name} ${may.length === 0 ? "asks for nothing" : `may ${may.join("; ")}`}`
+}
+
+/** Fails unless the person says yes, here or with the command. */
+const agreed = (yes: boolean) => (name: string, manifest: Manifest) =>
+  Effect.gen(function* () {
+    process.stderr.write(`${asks(name, manifest)}\n`)
+    if (yes || (process.stdin.isTTY && (yield* Effect.promise(said)))) return
+    return yield* new Stop({
+      code: code.denied,
+      what: `${name} was not added: nobody agreed to it`,
+      todo: "agree with y on a terminal, or with --yes"
+    })
+  })
+
+const said = async (signal: AbortSignal): Promise<boolean> => {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  const answer = await terminal.question("add it? [y/N] ", { signal }).finally(() => terminal.close())
+  return /^y(es)?$/i.test(answer.trim())
+}
+
+export const addTool = Command.make(
+  "add",
+  {
+    spec: Argument.String("package").pipe(Argument.withDescription("A package as npm names it")),
+    yes: Flag.Boolean("yes").pipe(
+      Flag.withDefault(false),
+      Flag.withDescription("Grant what it asks for without being asked")
+    )
+  },
+  Effect.fn("noos.tool.add")(function* ({ spec, yes }) {
+    const name = yield* addPlugin(spec, home(), agreed(yes)).pipe(Effect.catchTag("PluginError", asUsage))
+    console.log(`added ${name}`)
+  })
+).pipe(Command.withDescription("Install a plugin from npm"))

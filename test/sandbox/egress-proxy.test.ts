@@ -1,0 +1,141 @@
+import { request as httpRequest } from "node:http"
+import { connect } from "node:net"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { Resolver } from "../../sandbox/egress/connect.ts"
+import { type Proxy as HttpProxy, makeEgress } from "../../sandbox/egress.ts"
+import { bodyOf, exchangeRaw, serve, serveRaw } from "../fixtures/web.ts"
+
+const basic = ({ username, password }: HttpProxy) =>
+  `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`
+
+/** Asks the proxy in its absolute form. */
+const ask = (proxy: HttpProxy, url: string, headers: { readonly [name: string]: string } = {}, body = "") =>
+  Effect.promise(
+    () =>
+      new Promise<string>((resolve, reject) => {
+        const request = httpRequest(
+          {
+            host: "127.0.0.1",
+            port: proxy.port,
+            path: url,
+            method: body === "" ? "GET" : "POST",
+            headers: { host: "x", "proxy-authorization": basic(proxy), ...headers }
+          },
+          async (response) => resolve(`${response.statusCode} ${await bodyOf(response)}`)
+        )
+        request.once("error", reject)
+        request.end(body)
+      })
+  )
+
+/** Asks for a tunnel, sends a text through it, and gives all that comes back. */
+const tunnel = (proxy: HttpProxy, to: string, text = "", credentials = basic(proxy)) =>
+  exchangeRaw(
+    proxy.port,
+    `CONNECT ${to} HTTP/1.1\r\nhost: x\r\nproxy-authorization: ${credentials}\r\n\r\n${text}`
+  )
+
+describe("the proxy", () => {
+  it.live("carries requests and tunnels to granted hosts, for who knows its password", () =>
+    Effect.gen(function* () {
+      const port = yield* serve(async (request, response) =>
+        response.end(
+          `${request.method} ${request.url} ${await bodyOf(request)} ${Object.keys(request.headers)}`
+        )
+      )
+      const echo = yield* serveRaw((socket) => socket.pipe(socket))
+      const proxy = yield* (yield* makeEgress([`127.0.0.1:${port}`, `127.0.0.1:${echo}`])).proxy
+      const url = `http://127.0.0.1:${port}/a?b`
+      expect(yield* ask(proxy, url, { connection: "x-mine", "x-mine": "1", te: "x" })).toBe(
+        "200 GET /a?b  host,connection"
+      )
+      expect(yield* ask(proxy, url, {}, "body")).toMatch(/^200 POST \/a\?b body /)
+      expect(yield* tunnel(proxy, `127.0.0.1:${echo}`, "to and fro")).toBe(
+        "HTTP/1.1 200 Connected\r\n\r\nto and fro"
+      )
+      for (const wrong of ["", "Basic x", `${basic(proxy)}x`]) {
+        expect(yield* ask(proxy, url, { "proxy-authorization": wrong })).toMatch(/^407/)
+        expect(yield* tunnel(proxy, `127.0.0.1:${echo}`, "", wrong)).toMatch(/^HTTP\/1.1 407/)
+      }
+    })
+  )
+
+  it.live("refuses all others in one line, and junk", () =>
+    Effect.gen(function* () {
+      const port = yield* serve((_, response) => response.end("never"))
+      const proxy = yield* (yield* makeEgress(["*", "localhost:1"])).proxy
+      const hosts = [`127.0.0.1:${port}`, "169.254.169.254:80", "[::1]:80", "10.0.0.1:443", "example.com:25"]
+      for (const host of hosts) {
+        expect(yield* ask(proxy, `http://${host}/`), host).toMatch(
+          /^403 not (a public address|granted): .*\n$/
+        )
+        expect(yield* tunnel(proxy, host), host).toMatch(
+          /^HTTP\/1.1 403 [\s\S]*\r\n\r\nnot (a public|granted).*\n$/
+        )
+      }
+      for (const junk of ["/", "*", "ftp://a/", "https://example.com/", "http://a b/", "file:///etc/passwd"])
+        expect(
+          yield* exchangeRaw(
+            proxy.port,
+            `GET ${junk} HTTP/1.1\r\nhost: x\r\nproxy-authorization: ${basic(proxy)}\r\n\r\n`
+          ),
+          junk
+        ).toMatch(/^HTTP\/1.1 400/)
+      for (const junk of ["127.0.0.1", "a@b:80", "a/b:80", ":80", "a:b:80", "x:99999", "http://a:80"])
+        expect(yield* tunnel(proxy, junk), junk).toMatch(/^HTTP\/1.1 400/)
+      expect(yield* tunnel(proxy, "localhost:1")).toMatch(
+        /^HTTP\/1.1 502 [\s\S]*cannot reach localhost: ECONNREFUSED\n$/
+      )
+      expect(yield* exchangeRaw(proxy.port, "\x16\x03\x01\x00junk\r\n\r\n")).toMatch(/^HTTP\/1.1 400/)
+    })
+  )
+
+  it.live("connects to the address that was checked, whatever the name says next", () =>
+    Effect.gen(function* () {
+      const port = yield* serve((_, response) => response.end("public"))
+      yield* serve((_, response) => response.end("private"), { host: "127.0.0.2", port })
+      const answers = ["127.0.0.1", "127.0.0.2"]
+      const resolve = async () => [answers.shift() ?? "127.0.0.2"]
+      const net = yield* Effect.provideService(
+        makeEgress([`rebind.test:${port}`, `127.0.0.1:${port}`]),
+        Resolver,
+        resolve
+      )
+      const proxy = yield* net.proxy
+      expect(yield* ask(proxy, `http://rebind.test:${port}/`)).toBe("200 public")
+      expect(yield* ask(proxy, `http://rebind.test:${port}/`)).toMatch(
+        /^403 not a public address: rebind.test is/
+      )
+      expect(yield* tunnel(proxy, `rebind.test:${port}`)).toMatch(/^HTTP\/1.1 403/)
+    })
+  )
+
+  it.live("ends with its scope, with all its connections", () =>
+    Effect.gen(function* () {
+      const gone: Array<Promise<unknown>> = []
+      const port = yield* serveRaw((socket) => {
+        gone.push(new Promise((resolve) => socket.once("close", resolve)))
+        socket.resume()
+      })
+      const net = yield* makeEgress([`127.0.0.1:${port}`])
+      const open = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const proxy = yield* net.proxy
+          const socket = connect(proxy.port, "127.0.0.1")
+          socket.write(
+            `CONNECT 127.0.0.1:${port} HTTP/1.1\r\nhost: x\r\nproxy-authorization: ${basic(proxy)}\r\n\r\n`
+          )
+          yield* Effect.promise(() => new Promise((resolve) => socket.once("data", resolve)))
+          return { port: proxy.port, closed: new Promise((resolve) => socket.once("close", resolve)) }
+        })
+      )
+      yield* Effect.promise(() => Promise.all([open.closed, ...gone]))
+      expect(gone.length).toBe(1)
+      const refused = yield* Effect.promise(
+        () => new Promise((resolve) => connect(open.port, "127.0.0.1").once("error", resolve))
+      )
+      expect(refused).toMatchObject({ code: "ECONNREFUSED" })
+    })
+  )
+})

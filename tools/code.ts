@@ -1,0 +1,93 @@
+/**
+ * Code in the workspace's sandbox, cell by cell in the process's own interpreter, which keeps variables, imports and
+ * functions from one call to the next.
+ *
+ * A fork, or a process that goes on after a restart, has no interpreter yet: the cells of the calls before are run again in
+ * their order to make one, without showing their output. Cells that change files change them again then.
+ */
+import { Effect } from "effect"
+import { defineTool, type ToolContext, ToolError } from "../kernel/tool.ts"
+import { defaultLimits } from "../sandbox/bubblewrap.ts"
+import { type Cell, cellsIn, type Language, openInterpreter, rebuild } from "./code/interpreter.ts"
+
+/** The longest time a call may ask for, seconds. */
+const maxSeconds = 3600
+
+interface Args {
+  readonly language: Language
+  readonly code: string
+  readonly seconds?: number
+}
+
+interface Result extends Cell {
+  /** How many earlier cells were run again to have their variables, and the numbers of those that failed this time. */
+  readonly rebuilt?: { readonly cells: number; readonly failed: ReadonlyArray<number> }
+}
+
+/** What a process holds for a language. */
+interface Held {
+  readonly interpreter: Effect.Success<ReturnType<typeof openInterpreter>>
+  /** Told with the next result. */
+  rebuilt: Result["rebuilt"]
+}
+
+const open = Effect.fnUntraced(function* ({ workspace, history }: ToolContext, language: Language) {
+  const interpreter = yield* openInterpreter(workspace, language)
+  const cells = cellsIn(yield* history, language, defaultLimits.seconds)
+  const failed = yield* rebuild(interpreter, cells)
+  const held: Held = {
+    interpreter,
+    rebuilt: cells.length === 0 ? undefined : { cells: cells.length, failed }
+  }
+  return held
+})
+
+export const code = defineTool({
+  name: "code",
+  description: "Run Python or JavaScript code; variables stay.",
+  input: {
+    type: "object",
+    properties: {
+      language: { enum: ["python", "javascript"] },
+      code: { type: "string" },
+      seconds: { type: "number" }
+    },
+    required: ["language", "code"],
+    additionalProperties: false
+  },
+  effect: "reversible",
+  critical: ["code"],
+  examples: [
+    { args: { language: "python", code: "6 * 7" }, result: { stdout: "", stderr: "", value: "42" } },
+    { args: { language: "javascript", code: "6 * 7" }, result: { stdout: "", stderr: "", value: "42" } }
+  ],
+  execute: Effect.fn("code")(function* (
+    { language, code, seconds = defaultLimits.seconds }: Args,
+    ctx: ToolContext
+  ) {
+    if (!(seconds > 0 && seconds <= maxSeconds))
+      return yield* new ToolError({
+        code: "bad_input",
+        message: `seconds must be above 0, up to ${maxSeconds}`
+      })
+    const name = `code ${language}`
+    const held = yield* ctx.handles.open(name, open(ctx, language))
+    const { rebuilt } = held
+    held.rebuilt = undefined
+    const cell = yield* Effect.onInterrupt(held.interpreter.run(code, seconds), () => ctx.handles.close(name))
+    const result: Result = { ...cell, ...(rebuilt !== undefined && { rebuilt }) }
+    return result
+  }),
+  toModel: ({ stdout, stderr, value, error, lost, rebuilt }: Result): string => {
+    const failed = rebuilt?.failed ?? []
+    const parts = [
+      ...(failed.length === 0 ? [] : [`[run again, failed: cell ${failed.join(", ")}]`]),
+      stdout.replace(/\r?\n$/, ""),
+      stderr.trim(),
+      value ?? "",
+      error ?? "",
+      ...(lost === undefined ? [] : [`[${lost}; all variables are gone]`])
+    ]
+    return parts.filter((part) => part !== "").join("\n") || "done"
+  }
+})
