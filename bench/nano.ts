@@ -18,6 +18,7 @@ import { pagingCalls } from "../kernel/memory/calls.ts"
 import type { Exit } from "../kernel/process.ts"
 import { Syscalls } from "../kernel/syscall.ts"
 import type { AnyTool } from "../kernel/tool.ts"
+import { folderPages } from "../models/nano/folder.ts"
 import { Random } from "../models/nano/language.ts"
 import { randomStep } from "../models/nano/skills.ts"
 import { makeTask, type Task } from "../models/nano/task.ts"
@@ -29,12 +30,14 @@ import { game24 } from "./puzzles.ts"
 import { unseen } from "./unseen.ts"
 
 /** Seeds of the two sets. They are part of the model card. */
-export const seeds = { tasks: 24_001, unseen: 24_002, novel: 24_003 }
+export const seeds = { tasks: 24_001, unseen: 24_002, novel: 24_003, told: 24_004 }
 
 /** A task with the tools it is given. */
 export interface Trial {
   readonly task: Task
   readonly tools: ReadonlyArray<AnyTool>
+  /** What is said of the folder before it. */
+  readonly told?: ReadonlyArray<string>
 }
 
 /** What a process is granted by default. */
@@ -51,6 +54,12 @@ export const builtinTrials = (
     task: makeTask(r, r.pick([2, 2, 2, 3, 3, 4]), (w) => randomStep(w, r)),
     tools: usual
   }))
+}
+
+/** As `builtinTrials`, in folders with an AGENTS.md or skills that have nothing to do with the task. */
+export const toldTrials = (seed: number, count: number): ReadonlyArray<Trial> => {
+  const r = new Random(seed, "held")
+  return builtinTrials(seed, count).map((trial) => ({ ...trial, told: folderPages(r) }))
 }
 
 /** Tasks of one to three steps, one of which needs a tool that only the prompt describes. */
@@ -130,7 +139,7 @@ export const folderOf = (world: Task["world"]) =>
   )
 
 /** A trial in a folder of its own: prepared, and then run as often as once. */
-export const prepare = Effect.fn("prepare")(function* (run: number, { task, tools }: Trial) {
+export const prepare = Effect.fn("prepare")(function* (run: number, { task, told = [], tools }: Trial) {
   const kernel = yield* Kernel
   const sandbox = yield* Sandbox
   const folder = yield* folderOf(task.world)
@@ -142,6 +151,7 @@ export const prepare = Effect.fn("prepare")(function* (run: number, { task, tool
       task: task.text,
       workspace,
       tools,
+      instructions: told.map((text) => ({ text, label: { integrity: "untrusted", source: "bench" } })),
       budget: { tokens: 20_000, seconds: 120, syscalls: 16 }
     })
     const exit = yield* kernel.wait(pid)
@@ -181,10 +191,12 @@ export const nano = async (emit: (metric: Metric) => void): Promise<void> => {
     const seconds = (performance.now() - began) / 1000
     const generated = tasks.reduce((n, v) => n + v.exit.usage.generatedTokens, 0)
     const novel = await runtime.runPromise(trialsOf("novel", builtinTrials(seeds.novel, 100, "novel")))
+    const told = await runtime.runPromise(trialsOf("told", toldTrials(seeds.told, 100)))
     const plugins = await runtime.runPromise(trialsOf("unseen", unseenTrials(seeds.unseen, 50)))
     emit({ bench: "nano", metric: "tasks_right", value: share(tasks), unit: "share" })
     emit({ bench: "nano", metric: "unseen_tool_right", value: share(plugins), unit: "share" })
     emit({ bench: "nano", metric: "novel_forms_right", value: share(novel), unit: "share" })
+    emit({ bench: "nano", metric: "told_of_folder_right", value: share(told), unit: "share" })
     emit({ bench: "nano", metric: "malformed_calls", value: malformed, unit: "calls" })
     const { solved, right } = await runtime.runPromise(game24)
     emit({ bench: "nano", metric: "game24_greedy", value: solved, unit: "share" })

@@ -106,6 +106,10 @@ const check = (caller: Caller, request: Request): AnyTool | ToolError => {
   return wrong === undefined ? tool : badInput(`bad arguments: ${wrong}`)
 }
 
+/** What a call may do to the world, where it is made. */
+const effectOf = (tool: AnyTool, { net }: Workspace): AnyTool["effect"] =>
+  tool.egress === true && net.hosts.length > 0 ? "irreversible" : tool.effect
+
 /** An approval that breaks is none. */
 const approved = (caller: Caller, tool: AnyTool, args: unknown) =>
   Effect.suspend(() => caller.approve(tool, args)).pipe(Effect.catchDefect(() => Effect.succeed(false)))
@@ -182,7 +186,7 @@ export class Syscalls extends Context.Service<
             const { id, key } = yield* journal.syscallIntent(caller.pid, {
               tool: tool.name,
               args: request.args,
-              effect: tool.effect,
+              effect: effectOf(tool, caller.workspace),
               ...(request.page === undefined ? {} : { page: request.page })
             })
             const outcome = yield* restore(attempt(key)).pipe(

@@ -119,6 +119,8 @@ export interface PastCall {
  *
  * - `output`: JSON Schema of the result. A result that does not fit it is an error of the tool.
  * - `effect`: `pure` reads only; `reversible` changes the workspace alone; `irreversible` reaches past it.
+ * - `egress`: what it runs can reach the hosts that its process was granted. Where there are any, its calls count as
+ *   irreversible; the person who granted the hosts is not asked again for each.
  * - `critical`: arguments whose provenance decides whether a tainted process may make the call.
  * - `toModel`: the text the model sees; default: a string as it is, anything else as compact JSON. It can be much shorter
  *   than the result, which goes whole to whoever watches, and into the journal.
@@ -131,6 +133,7 @@ export interface Tool<Args = never, Result = unknown> {
   readonly input: JsonSchema
   readonly output?: JsonSchema
   readonly effect: "pure" | "reversible" | "irreversible"
+  readonly egress?: boolean
   readonly critical?: ReadonlyArray<string>
   readonly examples?: ReadonlyArray<Example>
   readonly execute: (args: Args, ctx: ToolContext) => Effect.Effect<Result, ToolError>

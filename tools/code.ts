@@ -56,6 +56,7 @@ export const code = defineTool({
     additionalProperties: false
   },
   effect: "reversible",
+  egress: true,
   critical: ["code"],
   examples: [
     { args: { language: "python", code: "6 * 7" }, result: { stdout: "", stderr: "", value: "42" } },

@@ -56,7 +56,7 @@ done`
 const lineFor = (command: string, mark: string): string =>
   `
 { \\command eval ${quote(command)} </dev/null >&7 2>&8 7>&- 8>&-
-{ \\command printf '${mark}%s\\0%s\\0%s${mark}' "$?" "\${PWD-}" "$(\\command export -p)"
+{ \\command printf '${mark}%s\\0%s\\0' "$?" "\${PWD-}"; \\command export -p; \\command printf ${mark}
 \\command printf ${mark} >&8; } 2>/dev/null; } 7>&1 8>&2
 `
 

@@ -45,6 +45,7 @@ export const shell = defineTool({
     additionalProperties: false
   },
   effect: "reversible",
+  egress: true,
   critical: ["command"],
   execute: Effect.fn("shell")(function* (
     { command, seconds = defaultLimits.seconds }: Args,

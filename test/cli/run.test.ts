@@ -5,6 +5,7 @@ import { Effect } from "effect"
 import { execa } from "execa"
 import { processCalls } from "../../kernel/calls.ts"
 import { Journal } from "../../kernel/journal.ts"
+import { more } from "../../tools/index.ts"
 import { lines, noos, scratch, twoLines } from "./launch.ts"
 
 const { at, root: home, workspace } = scratch("cli")
@@ -201,6 +202,7 @@ describe("noos tool", () => {
         "fs_list",
         "fs_search",
         "calc",
+        ...more.map((t) => t.name),
         "recall",
         "note",
         "forget",

@@ -14,7 +14,7 @@ afterAll(() => rmSync(home, { recursive: true, force: true }))
 const prints: Record<string, string> = { "relay.ts": "ok K7Q2", "shout.ts": "ok GOOD MORNING" }
 
 describe("examples", () => {
-  for (const file of readdirSync(folder))
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".ts")))
     it(`${file} runs and prints what it says`, async () => {
       const { stdout } = await execa(process.execPath, [join(folder, file)], {
         cwd: mkdtempSync(join(home, "ws-")),

@@ -209,6 +209,25 @@ layer(live)("a call", (it) => {
     })
   )
 
+  it.effect("of a tool that can reach granted hosts is journalled as irreversible where there are any", () =>
+    Effect.gen(function* () {
+      const runs = defineTool({ ...card, name: "runs", input: anything, egress: true, execute: () => "ran" })
+      const { caller } = yield* open([runs])
+      const { dispatch } = yield* Syscalls
+      const net = yield* (yield* Sandbox).open(caller.workspace.root, ["example.com"])
+      yield* dispatch(caller, { tool: "runs", args: {} })
+      yield* dispatch({ ...caller, workspace: net }, { tool: "runs", args: {} })
+      const kept = yield* (yield* Journal).calls({ pid: caller.pid })
+      assert.deepStrictEqual(
+        kept.map(({ effect, ok }) => [effect, ok]),
+        [
+          ["pure", true],
+          ["irreversible", true]
+        ]
+      )
+    })
+  )
+
   it.effect("knows the earlier calls of its tool that had a result", () =>
     Effect.gen(function* () {
       const counts = defineTool({

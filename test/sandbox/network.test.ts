@@ -1,12 +1,10 @@
-import { readdirSync } from "node:fs"
 import { createServer, type RequestListener } from "node:http"
-import type { AddressInfo } from "node:net"
-import { setImmediate } from "node:timers/promises"
+import { type AddressInfo, connect } from "node:net"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { shell } from "../../tools/shell.ts"
 import { contextIn } from "../fixtures/context.ts"
-import { folder, opened, roomForNode, running } from "./workspace.ts"
+import { folder, marker, opened, roomForNode, running } from "./workspace.ts"
 
 /** A web server on loopback. Gives its `host:port`. */
 const web = (answer: RequestListener) =>
@@ -21,6 +19,14 @@ const web = (answer: RequestListener) =>
         server.close(() => resume(Effect.void))
       })
   ).pipe(Effect.map((server) => `127.0.0.1:${(server.address() as AddressInfo).port}`))
+
+const reach = (port: number) =>
+  new Promise<string | undefined>((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => socket.destroy())
+    socket
+      .once("error", (error: NodeJS.ErrnoException) => resolve(error.code))
+      .once("close", () => resolve("open"))
+  })
 
 /** What a shell command prints, with the hosts that a workspace may reach. */
 const shellWith = Effect.fnUntraced(function* (hosts: ReadonlyArray<string>) {
@@ -84,24 +90,21 @@ describe("the way to the network", () => {
       const none = yield* shellWith([])
       expect(yield* none.said("env | grep -ci proxy; ls /opt 2>/dev/null")).toBe("0\n[exit 2]")
       const host = yield* web((_, response) => response.end("on"))
-      const root = yield* folder
-      const listening = () =>
-        process.getActiveResourcesInfo().filter((name) => name === "TCPServerWrap").length
-      const before = listening()
+      const w = yield* opened(yield* folder, [host])
+      const ports: Array<number> = []
+      const proxy = Effect.tap(w.net.proxy, ({ port }) => Effect.sync(() => ports.push(port)))
+      const id = marker()
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const w = yield* opened(root, [host])
-          const context = contextIn(w, yield* Effect.scope)
-          expect(yield* shell.execute({ command: fetchWith(`http://${host}`) }, context)).toMatchObject({
-            stdout: "on\n"
-          })
-          expect(running("noos/relay.").length).toBeGreaterThan(0)
-          expect(listening()).toBeGreaterThan(before)
-          expect(readdirSync(root)).toEqual([])
+          const command = ["/bin/sh", "-c", `${fetchWith(`http://${host}`)}; exec sleep ${id}`] as const
+          const session = yield* w.start(command, { net: { ...w.net, proxy } })
+          expect(String((yield* session.read)?.bytes)).toBe("on\n")
+          expect(running(id).length).toBeGreaterThan(0)
         })
       )
-      yield* Effect.promise(() => setImmediate()) // Node.js counts a closed server until its next turn
-      expect(listening()).toBe(before)
+      expect(running(id)).toEqual([])
+      expect(yield* Effect.promise(() => reach(ports[0]!))).toBe("ECONNREFUSED")
+      expect(ports.length).toBe(1)
     })
   )
 })

@@ -2,6 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { afterAll } from "@effect/vitest"
 import { Ajv2020 } from "ajv/dist/2020.js"
 import { Effect } from "effect"
 import type { ToolError } from "../../kernel/tool.ts"
@@ -53,11 +54,11 @@ export const descendants = (pid: number): ReadonlyArray<number> => {
   return below(pid)
 }
 
-/** A place of one's own for temporary files: gives what is there. */
+/** A place for the temporary files of one file of tests: gives what is there. */
 export const ownTemporaryFolder = (): (() => ReadonlyArray<string>) => {
   const place = mkdtempSync(join(tmpdir(), "noos-test-tmp-"))
   process.env.TMPDIR = place
-  process.once("exit", () => rmSync(place, { recursive: true, force: true }))
+  afterAll(() => rmSync(place, { recursive: true, force: true }))
   return () => readdirSync(place)
 }
 

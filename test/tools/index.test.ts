@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { toolLine } from "../../kernel/prompt.ts"
 import { toolName } from "../../kernel/tool.ts"
-import { builtins } from "../../tools/index.ts"
+import { builtins, more } from "../../tools/index.ts"
 
 describe("the built-in tools", () => {
   it("are shown to the model in exactly the lines that it was trained on", () => {
@@ -17,7 +17,7 @@ describe("the built-in tools", () => {
   })
 
   it("have names and schemas that the kernel takes", () => {
-    for (const { name, input, critical = [] } of builtins) {
+    for (const { name, input, critical = [] } of [...builtins, ...more]) {
       expect(name).toMatch(toolName)
       expect(input).toMatchObject({
         type: "object",
@@ -37,6 +37,18 @@ describe("the built-in tools", () => {
       fs_list: "pure",
       fs_search: "pure",
       calc: "pure"
+    })
+    expect(Object.fromEntries(more.map(({ name, effect }) => [name, effect]))).toEqual({
+      web_fetch: "pure",
+      code: "reversible",
+      browser_open: "pure",
+      browser_read: "pure",
+      browser_click: "irreversible",
+      browser_type: "irreversible",
+      browser_select: "irreversible",
+      browser_download: "irreversible",
+      browser_screenshot: "reversible",
+      browser_back: "pure"
     })
   })
 })

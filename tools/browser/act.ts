@@ -45,22 +45,25 @@ export const ask = <A>(
   )
 
 /** Something asked of the page itself, whose scripts may never let it answer. */
-export const askPage = <A>(
+export const askPage = Effect.fnUntraced(function* <A>(
   session: Session,
-  seconds: number,
   what: (signal: AbortSignal) => Promise<A>
-): Effect.Effect<A, ToolError> =>
-  ask(seconds, what, "the page does not answer: open it again, or another").pipe(
+) {
+  const { load } = yield* Patience
+  return yield* ask(load, what, "the page does not answer: open it again, or another").pipe(
     Effect.tapError(({ code }) =>
       Effect.sync(() => {
         if (code === "timeout") session.hangs = true
       })
     )
   )
+})
 
 /** Waits for what follows at once, or not at all. */
-const soon = (what: (signal: AbortSignal) => Promise<void>): Effect.Effect<void> =>
-  Effect.ignore(ask(2, what, ""))
+export const soon = Effect.fnUntraced(function* (what: (signal: AbortSignal) => Promise<void>) {
+  const { act } = yield* Patience
+  yield* Effect.ignore(ask(act, what, ""))
+})
 
 /** Waits for the error page of a load that failed: it would come in between what is loaded next. */
 const errorPage = (session: Session) => soon((signal) => session.errors.reach(1, signal))
@@ -126,8 +129,7 @@ export const stateOf = Effect.fnUntraced(function* (session: Session) {
   if (closed !== undefined) return yield* refuse("limit", closed)
   const { page } = session
   if (page === undefined) return yield* refuse("not_found", "no page is open any more: call browser_open")
-  const { act } = yield* Patience
-  const title = yield* askPage(session, act, () => page.title()).pipe(
+  const title = yield* askPage(session, () => page.title()).pipe(
     Effect.catchIf(
       (error) => error.code === "timeout",
       () => {
@@ -145,11 +147,10 @@ export const stateOf = Effect.fnUntraced(function* (session: Session) {
 
 /** The element of a reference that browser_read gave. */
 const element = Effect.fnUntraced(function* (session: Session, page: Page, ref: string) {
-  const { act } = yield* Patience
   const stale = refuse("not_found", `no element ${onOneLine(ref.slice(0, 40))}: read the page again`)
   if (!/^[a-z0-9]{1,20}$/.test(ref)) return yield* stale
   const locator = page.getByRef(ref)
-  const count = yield* askPage(session, act, () => locator.count()).pipe(
+  const count = yield* askPage(session, () => locator.count()).pipe(
     Effect.catchIf(
       (error) => error.code === "failed",
       () => stale
@@ -163,14 +164,13 @@ const element = Effect.fnUntraced(function* (session: Session, page: Page, ref: 
  * answers to the click, and that it is there only later.
  */
 const watchPopups = Effect.fnUntraced(function* (session: Session, page: Page) {
-  const { act } = yield* Patience
   const cdp = yield* Effect.acquireRelease(
-    askPage(session, act, () => session.context.newCDPSession(page)),
-    (it) => Effect.promise(() => it.detach().catch(() => {})) // gone with its page, most likely
+    askPage(session, () => session.context.newCDPSession(page)),
+    (it) => Effect.sync(() => void it.detach().catch(() => {})) // gone with its page, most likely
   )
   let windows = 0
   cdp.on("Page.windowOpen", () => windows++)
-  yield* askPage(session, act, () => cdp.send("Page.enable"))
+  yield* askPage(session, () => cdp.send("Page.enable"))
   return soon((signal) => session.came.reach(windows, signal))
 })
 
@@ -185,7 +185,7 @@ export const actOn = Effect.fnUntraced(function* (
   const locator = yield* element(session, page, ref)
   const { act } = yield* Patience
   const popups = yield* watchPopups(session, page)
-  yield* askPage(session, act * 2, () => what(locator, act * 1000)).pipe(
+  yield* askPage(session, () => what(locator, act * 1000)).pipe(
     Effect.catchIf(
       (error) => error.message.includes("Timeout"),
       () => refuse("failed", `${ref} cannot be used: it is hidden, disabled or covered, or of another kind`)

@@ -2,8 +2,8 @@
 import { Effect } from "effect"
 import { refuse, type ToolError } from "../../kernel/tool.ts"
 import type { Egress } from "../../sandbox/egress.ts"
-import { askPage } from "./act.ts"
-import { Patience, type Session } from "./session.ts"
+import { askPage, soon } from "./act.ts"
+import type { Session } from "./session.ts"
 
 /** Bytes. */
 const maxDownload = 64 * 1024 * 1024
@@ -12,8 +12,7 @@ const maxDownload = 64 * 1024 * 1024
 const made = Effect.fnUntraced(function* (session: Session, url: string) {
   const { page } = session
   if (page === undefined) return yield* refuse("not_found", "no page is open any more: call browser_open")
-  const { load } = yield* Patience
-  const base64 = yield* askPage(session, load, () =>
+  const base64 = yield* askPage(session, () =>
     page.evaluate(
       async ([from, max]) => {
         const blob = await (await fetch(from)).blob()
@@ -37,6 +36,8 @@ export const contentOf = Effect.fnUntraced(function* (
   session: Session,
   net: Egress
 ): Effect.fn.Return<Uint8Array, ToolError> {
+  // It begins when the server has answered, which can be after the act.
+  yield* soon((signal) => session.downloads.reach(1, signal))
   const { download, lost } = session
   if (download === undefined) return yield* refuse("no_match", "that downloads nothing")
   const url = download.url()

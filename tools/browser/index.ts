@@ -17,8 +17,8 @@ const freshPage = Effect.fnUntraced(function* (session: Session) {
   session.takeClosed()
   if (session.hangs && session.page !== undefined) session.abandon(session.page)
   session.hangs = false
-  const { act } = yield* Patience
-  return session.page ?? (yield* ask(act, () => session.context.newPage(), "the browser does not answer"))
+  const { load } = yield* Patience
+  return session.page ?? (yield* ask(load, () => session.context.newPage(), "the browser does not answer"))
 })
 
 /** Goes to a page, and gives the head of the answer; null if the page that was open went somewhere else in between. */
@@ -97,8 +97,7 @@ const read = defineTool({
     withBrowser(ctx, (session) =>
       Effect.gen(function* () {
         const page = yield* pageOf(session)
-        const { load } = yield* Patience
-        const snapshot = yield* askPage(session, load, (signal) => page.ariaSnapshot({ mode: "ai", signal }))
+        const snapshot = yield* askPage(session, (signal) => page.ariaSnapshot({ mode: "ai", signal }))
         const all = parts(snapshot, partLength)
         const text = all[part - 1]
         if (text === undefined) return yield* refuse("not_found", `the page has ${all.length} parts`)
@@ -171,8 +170,7 @@ const screenshot = defineTool({
     withBrowser(ctx, (session) =>
       Effect.gen(function* () {
         const page = yield* pageOf(session)
-        const { load } = yield* Patience
-        const bytes = yield* askPage(session, load, () => page.screenshot({ timeout: 0 }))
+        const bytes = yield* askPage(session, () => page.screenshot({ timeout: 0 }))
         yield* ctx.workspace.writeFile(path, bytes)
         return { path, bytes: bytes.length }
       })
@@ -191,8 +189,8 @@ const hasBefore = async (session: Session, page: Page): Promise<boolean> => {
 /** To the page before in the history; where there is none, from a popup to the page that opened it. */
 const goBack = Effect.fnUntraced(function* (session: Session) {
   const page = yield* pageOf(session)
-  const { load, act } = yield* Patience
-  if (yield* askPage(session, act, () => hasBefore(session, page)))
+  const { load } = yield* Patience
+  if (yield* askPage(session, () => hasBefore(session, page)))
     yield* ask(load, () => page.goBack({ waitUntil: "commit", timeout: 0 }), `no answer within ${load} s`)
   else if (session.pages.length > 1) session.abandon(page)
   else return yield* refuse("not_found", "there is no page before this one")

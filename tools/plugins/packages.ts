@@ -27,9 +27,6 @@ export const findPackage = (name: string, from: string): string | undefined => {
   return above === from ? undefined : findPackage(name, above)
 }
 
-/** A name as npm takes it: nothing that leads out of node_modules. */
-const packageName = /^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9_~-][a-z0-9._~-]*$/i
-
 /**
  * Whether a folder is what npm installed under a name. A plugin says itself what it depends on, and must not be shown
  * whatever a link of its own making leads to.
@@ -49,7 +46,7 @@ export const packagesBeside = (folder: string): ReadonlyMap<string, string> => {
     seen.add(from)
     const { dependencies, optionalDependencies } = readPackage(from) ?? {}
     for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
-      const found = packageName.test(name) ? findPackage(name, from) : undefined
+      const found = findPackage(name, from)
       if (found === undefined) continue
       const real = realpathSync(found)
       if (found.startsWith(container + sep)) {
