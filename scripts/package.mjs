@@ -27,10 +27,16 @@ writeFileSync(
       outDir: out,
       typeRoots: [join(root, "node_modules/@types")]
     },
-    // The launcher and the host of plugins are programs of their own: nothing imports them.
-    include: ["index.ts", "cli/main.ts", "sandbox/launcher.ts", "tools/plugins/host.ts"].map((path) =>
-      join(root, path)
-    )
+    // Those behind the first two are programs of their own: nothing imports them.
+    include: [
+      "index.ts",
+      "cli/main.ts",
+      "sandbox/launcher.ts",
+      "sandbox/relay.mts",
+      "tools/code/javascript.mts",
+      "tools/plugins/host.ts",
+      "tools/readable.ts"
+    ].map((path) => join(root, path))
   })
 )
 const compiler = join(root, "node_modules/.bin/tsc")
@@ -41,6 +47,8 @@ if (compiled.status !== 0) process.exit(1)
 const asTheyAre = [
   "noos",
   "noos.plugin.schema.json",
+  "noos.schema.json",
+  "tools/code/python.py",
   "scripts/setup.mjs",
   "scripts/setup",
   "models/nano.gguf",

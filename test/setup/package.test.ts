@@ -8,6 +8,8 @@ import {
   symlinkSync,
   writeFileSync
 } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -50,6 +52,31 @@ it("runs its command line", async () => {
     "--json"
   )
   expect(JSON.parse(answer.trim().split("\n")[0]!)).toMatchObject({ tool: "calc", ok: true, result: "42" })
+})
+
+it("brings the programs that run in the sandbox, and the one that reads pages", async () => {
+  for (const [language, code, value] of [
+    ["python", "6*7", "42"],
+    ["javascript", "6*7", "42"]
+  ])
+    expect(
+      await run(join(modules, "noos/noos"), "tool", "call", "code", JSON.stringify({ language, code }))
+    ).toBe(`${value}\n`)
+  const page = createServer((_, response) => {
+    response.setHeader("content-type", "text/html")
+    response.end(`<title>Tea</title><article><p>${"Tea is a drink. ".repeat(40)}</p></article>`)
+  })
+  await new Promise<void>((ready) => page.listen(0, "127.0.0.1", ready))
+  try {
+    const host = `127.0.0.1:${(page.address() as AddressInfo).port}`
+    const fetched = ["tool", "call", "web_fetch", `{"url":"http://${host}/"}`, "--net", host]
+    expect(await run(join(modules, "noos/noos"), ...fetched)).toContain("Tea is a drink.")
+    const open = `python3 -c "import urllib.request as u; print(u.urlopen('http://${host}/').read())"`
+    const shell = ["tool", "call", "shell", JSON.stringify({ command: open }), "--net", host]
+    expect(await run(join(modules, "noos/noos"), ...shell)).toContain("Tea is a drink.")
+  } finally {
+    page.close()
+  }
 })
 
 it("makes, tests and runs a plugin", async () => {

@@ -1,8 +1,15 @@
 /** Where plugins are found, and what the person granted each. */
-import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { Effect } from "effect"
-import { manifestName, type Permissions, PluginError, problemOfPermissions, type Source } from "./manifest.ts"
+import {
+  manifestName,
+  once,
+  type Permissions,
+  PluginError,
+  problemOfPermissions,
+  type Source
+} from "./manifest.ts"
 import { findPackage, readPackage } from "./packages.ts"
 
 /** A package of npm with this keyword is a plugin. */
@@ -96,7 +103,5 @@ export const discover = Effect.fn("plugins.discover")(function* (options: {
   readonly config: PluginConfig
   readonly home: string
 }) {
-  const all = [...(yield* fromConfig(options.config, options.home)), ...(yield* fromHome(options.home))]
-  const real = ({ folder }: Source) => (existsSync(folder) ? realpathSync(folder) : folder)
-  return all.filter((source, i) => all.findIndex((other) => real(other) === real(source)) === i)
+  return once([...(yield* fromConfig(options.config, options.home)), ...(yield* fromHome(options.home))])
 })

@@ -14,7 +14,7 @@ import type { AnyTool, ToolContext } from "../../kernel/tool.ts"
 import { Sandbox } from "../../sandbox/sandbox.ts"
 import { checked } from "./describe.ts"
 import { hashOf } from "./files.ts"
-import { grantedTo, PluginError, readManifest, type Source } from "./manifest.ts"
+import { grantedTo, once, PluginError, readManifest, type Source } from "./manifest.ts"
 import { startPlugin } from "./process.ts"
 import type { Plugin } from "./program.ts"
 import type { Description } from "./protocol.ts"
@@ -108,7 +108,10 @@ export const loadPlugin = Effect.fn("plugins.load")(function* (source: Source, h
   return tools.map(toolOf({ ...plugin, tools: JSON.stringify(told) }))
 })
 
-/** The tools of several plugins. Names must differ, from each other's and from those that are taken. */
+/**
+ * The tools of several plugins, each loaded as it is named first. Names must differ, from each other's and from those
+ * that are taken.
+ */
 export const loadPlugins = Effect.fn("plugins.loadAll")(function* (
   sources: ReadonlyArray<Source>,
   home: string,
@@ -117,7 +120,7 @@ export const loadPlugins = Effect.fn("plugins.loadAll")(function* (
   const owners = new Map<string, string>()
   for (const name of taken) owners.set(name, "noos")
   const all: Array<AnyTool> = []
-  for (const source of sources) {
+  for (const source of once(sources)) {
     const from = source.from ?? source.folder
     for (const tool of yield* loadPlugin(source, home)) {
       const owner = owners.get(tool.name)

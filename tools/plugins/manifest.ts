@@ -115,6 +115,12 @@ export interface Source {
   readonly grants?: string
 }
 
+/** Each folder once, as it was named first. */
+export const once = (sources: ReadonlyArray<Source>): ReadonlyArray<Source> => {
+  const real = ({ folder }: Source) => (exists(folder, "isDirectory") ? realpathSync(folder) : folder)
+  return sources.filter((source, i) => sources.findIndex((other) => real(other) === real(source)) === i)
+}
+
 /** What the plugin gets: what it asked for, if that was granted. Never more than it asked for. */
 export const grantedTo = (
   { folder, from = folder, grant, grants }: Source,

@@ -397,7 +397,7 @@ layer(Bubblewrap.layer, { excludeTestServices: true })("loadPlugin", (it) => {
       const shadow = yield* Effect.flip(loadPlugins([one], home, ["t"]))
       assert.match(shadow.message, /one of noos's/)
       const names = (tools: ReadonlyArray<AnyTool>) => tools.map(({ name }) => name)
-      assert.deepStrictEqual(names(yield* loadPlugins([one], home)), ["t"])
+      assert.deepStrictEqual(names(yield* loadPlugins([one, { ...one, from: "again" }], home)), ["t"])
     }).pipe(Effect.scoped)
   )
 })
