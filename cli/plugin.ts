@@ -3,18 +3,13 @@ import { resolve } from "node:path"
 import { createInterface } from "node:readline/promises"
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import {
-  addPlugin,
-  allowed,
-  type Check,
-  conformance,
-  type Manifest,
-  newPlugin,
-  type PluginError
-} from "../tools/plugins/index.ts"
+import type { Check, Manifest, PluginError } from "../tools/plugins/index.ts"
 import { callLayer, home } from "./environment.ts"
 import { jsonFlag } from "./flags.ts"
 import { code, Stop, usage } from "./stop.ts"
+
+/** Loaded when it is needed: most commands have nothing to do with plugins. */
+const plugins = Effect.promise(() => import("../tools/plugins/index.ts"))
 
 const asUsage = ({ message, hint }: PluginError) => usage(message, hint)
 
@@ -26,6 +21,7 @@ export const newTool = Command.make(
     )
   },
   Effect.fn("noos.tool.new")(function* ({ name }) {
+    const { newPlugin } = yield* plugins
     yield* newPlugin(name).pipe(Effect.catchTag("PluginError", asUsage))
     console.log(`made ${name}: edit ${name}/index.ts, then \`noos tool test ${name}\``)
   })
@@ -41,6 +37,7 @@ export const testTool = Command.make(
     json: jsonFlag
   },
   Effect.fn("noos.tool.test")(function* ({ folder, json }) {
+    const { conformance } = yield* plugins
     const checks = yield* conformance(resolve(folder), (check) =>
       console.log(json ? JSON.stringify({ type: "check", ...check }) : line(check))
     ).pipe(Effect.provide(callLayer))
@@ -58,23 +55,20 @@ export const testTool = Command.make(
   )
 )
 
-/** What a plugin would be allowed, in words. */
-const asks = (name: string, { permissions = {} }: Manifest): string => {
-  const may = allowed(permissions)
-  return `${name} ${may.length === 0 ? "asks for nothing" : `may ${may.join("; ")}`}`
-}
-
 /** Fails unless the person says yes, here or with the command. */
-const agreed = (yes: boolean) => (name: string, manifest: Manifest) =>
-  Effect.gen(function* () {
-    process.stderr.write(`${asks(name, manifest)}\n`)
-    if (yes || (process.stdin.isTTY && (yield* Effect.promise(said)))) return
-    return yield* new Stop({
-      code: code.denied,
-      what: `${name} was not added: nobody agreed to it`,
-      todo: "agree with y on a terminal, or with --yes"
+const agreed =
+  (yes: boolean) =>
+  (name: string, { permissions = {} }: Manifest) =>
+    Effect.gen(function* () {
+      const may = (yield* plugins).allowed(permissions)
+      process.stderr.write(`${name} ${may.length === 0 ? "asks for nothing" : `may ${may.join("; ")}`}\n`)
+      if (yes || (process.stdin.isTTY && (yield* Effect.promise(said)))) return
+      return yield* new Stop({
+        code: code.denied,
+        what: `${name} was not added: nobody agreed to it`,
+        todo: "agree with y on a terminal, or with --yes"
+      })
     })
-  })
 
 const said = async (signal: AbortSignal): Promise<boolean> => {
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
@@ -92,6 +86,7 @@ export const addTool = Command.make(
     )
   },
   Effect.fn("noos.tool.add")(function* ({ spec, yes }) {
+    const { addPlugin } = yield* plugins
     const name = yield* addPlugin(spec, home(), agreed(yes)).pipe(Effect.catchTag("PluginError", asUsage))
     console.log(`added ${name}`)
   })

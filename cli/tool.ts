@@ -147,7 +147,7 @@ const call = Command.make(
 const hint = (error: ToolError["code"]): string => {
   if (error === "bad_input") return "`noos tool list` shows each tool's arguments"
   if (error === "outside_workspace") return "use a path inside --workspace"
-  if (error === "denied") return "approve the call with --yes, or see who may use that file"
+  if (error === "denied") return "grant what is named there; a call that reaches outside the workspace is approved with --yes"
   return "see the message above; the call changed nothing that it does not name"
 }
 

@@ -11,7 +11,11 @@ const home = mkdtempSync(join(tmpdir(), "noos-examples-"))
 afterAll(() => rmSync(home, { recursive: true, force: true }))
 
 /** What each example prints. An example that is not here fails the test. */
-const prints: Record<string, string> = { "relay.ts": "ok K7Q2", "shout.ts": "ok GOOD MORNING" }
+const prints: Record<string, string> = {
+  "browse.ts": "One assam ordered; 5 calls in the journal",
+  "relay.ts": "ok K7Q2",
+  "shout.ts": "ok GOOD MORNING"
+}
 
 describe("examples", () => {
   for (const file of readdirSync(folder).filter((name) => name.endsWith(".ts")))
