@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { lines, scratch, twoLines } from "./launch.ts"
 
-const { root, at } = scratch("plugin")
+const { root, at, workspace } = scratch("plugin")
 const { call } = at(join(root, "home"))
 
 describe("noos tool", () => {
@@ -19,6 +19,10 @@ describe("noos tool", () => {
     assert.deepStrictEqual(checks.at(-1), { type: "summary", checks: checks.length - 1, failed: 0 })
     const called = await call("tool", "call", "shout", '{"text":"hi"}', "--plugin", folder, "--json")
     assert.deepInclude(lines(called.stdout)[0]!, { tool: "shout", ok: true, result: "HI" })
+
+    // README's example: a tool that the embedded model was not trained on.
+    const ran = await call("run", "--plugin", folder, "--workspace", workspace(), 'Shout "good morning".')
+    assert.deepInclude(ran, { stdout: "GOOD MORNING", exitCode: 0 })
 
     const module = join(folder, "index.ts")
     writeFileSync(module, readFileSync(module, "utf8").replace("toUpperCase", "toLowerCase"))
