@@ -1,5 +1,5 @@
 /** A folder's noos.json: read, checked against noos.schema.json, and counted only if the person has agreed to it. */
-import { readFileSync } from "node:fs"
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs"
 import { dirname, join, sep } from "node:path"
 import { Ajv2020 } from "ajv/dist/2020.js"
 import { Effect } from "effect"
@@ -8,6 +8,7 @@ import type { McpServer } from "../tools/mcp/index.ts"
 import type { Permissions } from "../tools/plugins/index.ts"
 import { sha256, trusted } from "./agreed.ts"
 import { home, real } from "./environment.ts"
+import { oneLine } from "./report.ts"
 import { code, messageOf, Stop, usage } from "./stop.ts"
 
 export interface Config {
@@ -24,22 +25,34 @@ const fits = new Ajv2020({ strict: false, allErrors: false }).compile<Partial<Co
 
 const none = { plugins: [], mcp: {}, skills: [] } as const
 
+/** Bytes of a noos.json. */
+const most = 1024 * 1024
+
+/** A file's text; undefined if there is none. What is no file, such as a pipe that nobody writes to, is not waited for. */
+const readText = (path: string): string | undefined => {
+  let fd: number
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code === "ENOENT") return undefined
+    throw e
+  }
+  try {
+    const stats = fstatSync(fd)
+    if (!stats.isFile()) throw new Error("it is not a file")
+    if (stats.size > most) throw new Error(`it has more than ${most} bytes`)
+    return readFileSync(fd, "utf8")
+  } finally {
+    closeSync(fd)
+  }
+}
+
 /** What a folder's noos.json says, agreed to or not. A folder without one has nothing to say. */
 export const readConfig = Effect.fn("readConfig")(function* (folder: string) {
-  const path = join(folder, "noos.json")
+  const path = join(real(folder), "noos.json")
   const bad = (why: string) =>
     usage(`${path}: ${why}`, "mend it, or remove it; noos.schema.json says what it may hold")
-  const text = yield* Effect.try({
-    try: () => {
-      try {
-        return readFileSync(path, "utf8")
-      } catch (e) {
-        if ((e as NodeJS.ErrnoException).code === "ENOENT") return undefined
-        throw e
-      }
-    },
-    catch: (e) => bad(messageOf(e))
-  })
+  const text = yield* Effect.try({ try: () => readText(path), catch: (e) => bad(messageOf(e)) })
   if (text === undefined) return { path, ...none, text: "" } satisfies Config
   const said = yield* Effect.try({
     try: () => JSON.parse(text) as unknown,
@@ -52,7 +65,7 @@ export const readConfig = Effect.fn("readConfig")(function* (folder: string) {
   return { path, ...none, ...said, text } satisfies Config
 })
 
-/** What it lets happen, a line each, for the person who is asked. */
+/** What it lets happen, a line each, for the person who is asked. Values of variables and headers may be secrets. */
 export const consequences = ({ mcp, plugins }: Config): ReadonlyArray<string> => [
   ...plugins.map((plugin) => {
     const { from, ...grant } = typeof plugin === "string" ? { from: plugin } : plugin
@@ -60,16 +73,18 @@ export const consequences = ({ mcp, plugins }: Config): ReadonlyArray<string> =>
   }),
   ...Object.entries(mcp).map(([name, server]) => {
     if ("url" in server) {
-      const { headers: _, url, ...rest } = server
-      return line(`MCP server ${name} at ${url}`, rest)
+      const { headers = {}, url, ...rest } = server
+      return line(`MCP server ${name} at ${url}`, { headers: Object.keys(headers), ...rest })
     }
-    const { command, env: _, ...rest } = server
-    return line(`MCP server ${name}: ${command.join(" ")}`, rest)
+    const { command, env = {}, ...rest } = server
+    return line(`MCP server ${name}: ${command.join(" ")}`, { env: Object.keys(env), ...rest })
   })
 ]
 
-const line = (what: string, rest: object): string =>
-  Object.keys(rest).length === 0 ? what : `${what} with ${JSON.stringify(rest)}`
+const line = (what: string, rest: object): string => {
+  const said = Object.entries(rest).filter(([, value]) => !Array.isArray(value) || value.length > 0)
+  return oneLine(said.length === 0 ? what : `${what} with ${JSON.stringify(Object.fromEntries(said))}`, 2000)
+}
 
 /**
  * What a person agrees to: the text of the file, and all files of the plugins that lie in its own folder, which whoever

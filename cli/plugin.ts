@@ -1,9 +1,9 @@
 /** `noos tool new`, `test` and `add`: what authors of plugins need, and those who install them. */
 import { resolve } from "node:path"
-import { createInterface } from "node:readline/promises"
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { Check, Manifest, PluginError } from "../tools/plugins/index.ts"
+import { saysYes } from "./approval.ts"
 import { callLayer, home } from "./environment.ts"
 import { jsonFlag } from "./flags.ts"
 import { code, Stop, usage } from "./stop.ts"
@@ -62,19 +62,13 @@ const agreed =
     Effect.gen(function* () {
       const may = (yield* plugins).allowed(permissions)
       process.stderr.write(`${name} ${may.length === 0 ? "asks for nothing" : `may ${may.join("; ")}`}\n`)
-      if (yes || (process.stdin.isTTY && (yield* Effect.promise(said)))) return
+      if (yes || (yield* saysYes("add it?"))) return
       return yield* new Stop({
         code: code.denied,
         what: `${name} was not added: nobody agreed to it`,
         todo: "agree with y on a terminal, or with --yes"
       })
     })
-
-const said = async (signal: AbortSignal): Promise<boolean> => {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await terminal.question("add it? [y/N] ", { signal }).finally(() => terminal.close())
-  return /^y(es)?$/i.test(answer.trim())
-}
 
 export const addTool = Command.make(
   "add",

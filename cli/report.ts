@@ -39,11 +39,15 @@ export const jsonReport = (labels: ReadonlyMap<number, Label>): Report => {
 }
 const write = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`)
 
-/** At most `width` characters of one line. */
+/** At most `width` characters of one line, without what a terminal would obey. */
 export const oneLine = (text: string, width: number): string => {
-  const line = text.replace(/\s*\n\s*/g, " ⏎ ").replace(/[\x00-\x1f\x7f-\x9f]/g, "")
+  const line = text.replace(/\s*\n\s*/g, " ⏎ ").replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "")
   return line.length <= width ? line : `${line.slice(0, width - 1)}…`
 }
+
+/** A text for stdout: where that is a terminal, without what it would obey, such as escape sequences. */
+export const printable = (text: string): string =>
+  process.stdout.isTTY ? text.replace(/(?![\n\t])\p{Cc}/gu, "\uFFFD") : text
 
 const argsText = (args: unknown): string => {
   const values = typeof args === "object" && args !== null ? Object.values(args) : [args]

@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from "node:fs"
 import { basename, resolve } from "node:path"
 import { Effect, Fiber } from "effect"
+import type { Briefing } from "../agents/instructions.ts"
 import { fast, fromMarkdown } from "../agents/programs.ts"
 import { runTasks, type Task } from "../agents/task.ts"
 import { processCalls } from "../kernel/calls.ts"
@@ -12,9 +13,9 @@ import { Sandbox, type Workspace } from "../sandbox/sandbox.ts"
 import { approval } from "./approval.ts"
 import { configOf } from "./config.ts"
 import { kernelLayer } from "./environment.ts"
-import { jsonReport, type Label, personReport } from "./report.ts"
+import { jsonReport, type Label, personReport, printable } from "./report.ts"
 import { code, codeOf, Stop, usage } from "./stop.ts"
-import { type Added, added, granted, type Sources, surely } from "./toolset.ts"
+import { added, granted, type Sources, surely } from "./toolset.ts"
 import { openTrace } from "./trace.ts"
 
 /** How a task is to be done, as a person says it. */
@@ -89,7 +90,7 @@ export const plan = Effect.fnUntraced(function* (text: string, settings: Setting
 /** A folder that tasks work in, open, with what it adds. */
 interface Opened {
   readonly workspace: Workspace
-  readonly added: Added
+  readonly added: Briefing
 }
 
 /** Opens the folders that tasks work in, each once. */
@@ -172,7 +173,7 @@ export const runPlans = Effect.fn("noos.runPlans")(function* (plans: ReadonlyArr
         for (const pid of started) {
           const answer = ended.get(pid)?.answer ?? null
           // One that gave no answer leaves its line empty, so that those of the others stay where they belong.
-          if (answer !== null || several) console.log(asText(answer ?? ""))
+          if (answer !== null || several) console.log(printable(asText(answer ?? "")))
         }
       })
     )

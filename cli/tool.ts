@@ -13,6 +13,7 @@ import { configOf } from "./config.ts"
 import { callLayer } from "./environment.ts"
 import { jsonFlag, runFlags, taskFlags } from "./flags.ts"
 import { addTool, newTool, testTool } from "./plugin.ts"
+import { printable } from "./report.ts"
 import { codeOfCall, messageOf, Stop, usage } from "./stop.ts"
 import { added, mayAdd, type Sources, standing } from "./toolset.ts"
 
@@ -134,7 +135,7 @@ const call = Command.make(
       console.log(
         JSON.stringify({ type: "syscall", pid, id: id ?? null, tool: flags.name, args, ...rest, ms })
       )
-    } else if (outcome.ok) console.log(outcome.text)
+    } else if (outcome.ok) console.log(printable(outcome.text))
     if (outcome.ok) return
     const { code, message } = outcome.error
     return yield* new Stop({
@@ -147,7 +148,8 @@ const call = Command.make(
 const hint = (error: ToolError["code"]): string => {
   if (error === "bad_input") return "`noos tool list` shows each tool's arguments"
   if (error === "outside_workspace") return "use a path inside --workspace"
-  if (error === "denied") return "grant what is named there; a call that reaches outside the workspace is approved with --yes"
+  if (error === "denied")
+    return "grant what is named there; a call that reaches outside the workspace is approved with --yes"
   return "see the message above; the call changed nothing that it does not name"
 }
 

@@ -9,6 +9,7 @@ import type { AnyTool } from "../kernel/tool.ts"
 import { openFolder } from "../sandbox/folder.ts"
 import type { Workspace } from "../sandbox/sandbox.ts"
 import { builtins, more } from "../tools/index.ts"
+import { skillName } from "../tools/skills.ts"
 import { pin } from "./agreed.ts"
 import type { Config } from "./config.ts"
 import { home } from "./environment.ts"
@@ -23,9 +24,6 @@ export interface Sources {
   /** Folders of plugins that the person named. */
   readonly plugins: ReadonlyArray<string>
 }
-
-/** What a folder and the person add to the tools, and what a process is told of the folder. */
-export type Added = Briefing
 
 const installed = (): string => join(home(), "plugins")
 const ownSkills = (): string => join(home(), "skills")
@@ -49,11 +47,10 @@ const fromPlugins = Effect.fnUntraced(
       if (may.length > 0) process.stderr.write(`plugin ${from} may ${may.join(", ")}\n`)
     }
     const found = yield* discover({ config, home: home() })
-    const loaded = loadPlugins(
-      [...named, ...found],
-      home(),
-      [...standing, exit].map(({ name }) => name)
-    )
+    const loaded = loadPlugins([...named, ...found], home(), [
+      ...[...standing, exit].map(({ name }) => name),
+      skillName
+    ])
     return yield* loaded
   },
   Effect.catchTag("PluginError", ({ hint, message }) => usage(message, hint))
@@ -99,13 +96,13 @@ export const added = Effect.fn("added")(function* (sources: Sources, workspace: 
   const twice = names.find((name, i) => names.indexOf(name) !== i)
   if (twice !== undefined)
     return yield* usage(`two tools have the name ${twice}`, "rename one: a plugin's tool, or the MCP server")
-  return { instructions: told.instructions, tools } satisfies Added
+  return { instructions: told.instructions, tools } satisfies Briefing
 })
 
 /** The tools of a process: the named ones, or else the usual ones and all that was added. */
 export const granted = Effect.fnUntraced(function* (
   names: ReadonlyArray<string> | undefined,
-  { tools: own }: Pick<Added, "tools">,
+  { tools: own }: Pick<Briefing, "tools">,
   where: string
 ) {
   if (names === undefined) return [...builtins, ...pagingCalls, ...own]

@@ -50,7 +50,7 @@ const head = async (text: string): Promise<Pick<Skill, "name" | "description"> |
   try {
     const { name, description } = parse(said) as Record<string, unknown>
     if (typeof name !== "string" || typeof description !== "string" || name === "") return undefined
-    const line = description.replace(/\s+/g, " ").trim().slice(0, most.description)
+    const line = description.replace(/[\s\p{Cc}\p{Cf}]+/gu, " ").trim().slice(0, most.description)
     return { name: onOneLine(name.slice(0, 64)), description: line }
   } catch {
     return undefined
@@ -79,10 +79,12 @@ export const skillsText = (skills: ReadonlyArray<Pick<Skill, "name" | "descripti
     .concat(skills.map(({ description, name }) => `- ${name}: ${description}`))
     .join("\n")
 
+export const skillName = "skill"
+
 /** Reads these skills. */
 export const skillTool = (skills: ReadonlyArray<Skill>): AnyTool =>
   defineTool({
-    name: "skill",
+    name: skillName,
     description: "Read a skill, or another file of it.",
     input: {
       type: "object",
@@ -91,7 +93,7 @@ export const skillTool = (skills: ReadonlyArray<Skill>): AnyTool =>
       additionalProperties: false
     },
     effect: "pure",
-    execute: Effect.fn("skill")(function* ({
+    execute: Effect.fn(skillName)(function* ({
       file = main,
       name
     }: {

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import { cpSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -26,7 +27,10 @@ describe("noos.json", () => {
     const before = await add(folder)
     assert.strictEqual(before.exitCode, 4)
     twoLines(before.stderr, /noos\.json, or a plugin of that folder, is new or has changed/)
-    const agreed = await call("trust", "--workspace", folder)
+    const unasked = await call("trust", "--workspace", folder)
+    assert.deepInclude(unasked, { exitCode: 4 })
+    assert.strictEqual((await add(folder)).exitCode, 4)
+    const agreed = await call("trust", "--yes", "--workspace", folder)
     assert.strictEqual(agreed.exitCode, 0, agreed.stderr)
     assert.include(agreed.stdout, 'plugin ./todo with {"grant":{"state":true}}')
     const after = await add(folder)
@@ -36,7 +40,7 @@ describe("noos.json", () => {
     const file = join(folder, "todo/index.ts")
     writeFileSync(file, `${readFileSync(file, "utf8")}\n`)
     assert.strictEqual((await add(folder)).exitCode, 4)
-    await call("trust", "--workspace", folder)
+    await call("trust", "--yes", "--workspace", folder)
     assert.strictEqual((await add(folder)).exitCode, 0)
     writeFileSync(join(folder, "noos.json"), JSON.stringify({ ...todo, skills: ["x"] }))
     assert.strictEqual((await add(folder)).exitCode, 4)
@@ -64,9 +68,23 @@ describe("noos.json", () => {
     }
   })
 
+  it("that is no file, or shows a person something else than it says, is not believed", async () => {
+    const piped = workspace()
+    execFileSync("mkfifo", [join(piped, "noos.json")])
+    const { exitCode, stderr } = await add(piped)
+    assert.strictEqual(exitCode, 2)
+    twoLines(stderr, /noos\.json: it is not a file/)
+    const sly = folderWith({
+      mcp: { a: { command: ["x", "\u001b[2K\r  plugin ./harmless"], env: { KEY: "k7q2" } } }
+    })
+    const { stdout } = await call("trust", "--yes", "--workspace", sly)
+    assert.include(stdout, 'MCP server a: x [2K  plugin ./harmless with {"env":["KEY"]}')
+    assert.notMatch(stdout, /\u001b|k7q2/)
+  })
+
   it("grants no more than it says: what else a plugin asks for is refused, with what to write", async () => {
     const folder = folderWith({ plugins: ["./todo"] })
-    await call("trust", "--workspace", folder)
+    await call("trust", "--yes", "--workspace", folder)
     const { exitCode, stderr } = await add(folder)
     assert.strictEqual(exitCode, 2)
     twoLines(stderr, /the plugin todo asks for what it was not granted \(state\)/)
