@@ -13,8 +13,10 @@ afterAll(() => rmSync(home, { recursive: true, force: true }))
 /** What each example prints. An example that is not here fails the test. */
 const prints: Record<string, string> = {
   "browse.ts": "One assam ordered; 5 calls in the journal",
+  "forecast.ts": "ok Oslo: 4 °C, snow",
   "relay.ts": "ok K7Q2",
-  "shout.ts": "ok GOOD MORNING"
+  "shout.ts": "ok GOOD MORNING",
+  "survey.ts": "ok 1 6 11 3 8 13 5 10 2 7 12 4 | web6: 13 slow requests"
 }
 
 describe("examples", () => {
