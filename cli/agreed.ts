@@ -87,11 +87,6 @@ export const pin =
       )
     )
 
-/** Forgets a server: what it says next is kept. Gives whether it was known. */
-export const unpin = (config: string, name: string): Effect.Effect<boolean, Stop> =>
-  Effect.gen(function* () {
-    const key = serverKey(config, name)
-    const known = key in (yield* load).servers
-    yield* change(({ files, servers: { [key]: _, ...servers } }) => ({ files, servers }))
-    return known
-  })
+/** Keeps what a server says of its tools now. */
+export const repin = (config: string, name: string, hash: string): Effect.Effect<void, Stop> =>
+  change((all) => ({ ...all, servers: { ...all.servers, [serverKey(config, name)]: hash } }))

@@ -1,11 +1,11 @@
 /** A folder's noos.json: read, checked against noos.schema.json, and counted only if the person has agreed to it. */
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs"
-import { dirname, join, sep } from "node:path"
+import { join } from "node:path"
 import { Ajv2020 } from "ajv/dist/2020.js"
 import { Effect } from "effect"
 import schema from "../noos.schema.json" with { type: "json" }
 import type { McpServer } from "../tools/mcp/index.ts"
-import type { Permissions } from "../tools/plugins/index.ts"
+import type { Permissions, Source } from "../tools/plugins/index.ts"
 import { sha256, trusted } from "./agreed.ts"
 import { home, real } from "./environment.ts"
 import { oneLine } from "./report.ts"
@@ -48,21 +48,23 @@ const readText = (path: string): string | undefined => {
 }
 
 /** What a folder's noos.json says, agreed to or not. A folder without one has nothing to say. */
-export const readConfig = Effect.fn("readConfig")(function* (folder: string) {
+export const readConfig = Effect.fn("readConfig")(function* (folder: string): Effect.fn.Return<Config, Stop> {
   const path = join(real(folder), "noos.json")
   const bad = (why: string) =>
     usage(`${path}: ${why}`, "mend it, or remove it; noos.schema.json says what it may hold")
   const text = yield* Effect.try({ try: () => readText(path), catch: (e) => bad(messageOf(e)) })
-  if (text === undefined) return { path, ...none, text: "" } satisfies Config
+  if (text === undefined) return { path, ...none, text: "" }
   const said = yield* Effect.try({
     try: () => JSON.parse(text) as unknown,
     catch: (e) => bad(`not JSON: ${messageOf(e)}`)
   })
   if (!fits(said)) {
-    const { instancePath = "", message = "" } = fits.errors?.[0] ?? {}
-    return yield* bad(`${instancePath === "" ? "it" : instancePath.slice(1).replaceAll("/", ".")} ${message}`)
+    const { instancePath = "", message = "", params } = fits.errors?.[0] ?? {}
+    const where = instancePath === "" ? "it" : instancePath.slice(1).replaceAll("/", ".")
+    const which = params?.additionalProperty ?? params?.propertyName
+    return yield* bad(`${where} ${message}${which === undefined ? "" : `: ${which}`}`)
   }
-  return { path, ...none, ...said, text } satisfies Config
+  return { path, ...none, ...said, text }
 })
 
 /** What it lets happen, a line each, for the person who is asked. Values of variables and headers may be secrets. */
@@ -86,31 +88,39 @@ const line = (what: string, rest: object): string => {
   return oneLine(said.length === 0 ? what : `${what} with ${JSON.stringify(Object.fromEntries(said))}`, 2000)
 }
 
-/**
- * What a person agrees to: the text of the file, and all files of the plugins that lie in its own folder, which whoever
- * works there can change as well.
- */
-export const fingerprint = Effect.fn("fingerprint")(
+/** The plugins of a noos.json, each with the hash of all its files, wherever these lie: what a person agrees to is what runs. */
+export const pluginsOf = Effect.fn("pluginsOf")(
   function* (config: Config) {
-    const { discover } = yield* Effect.promise(() => import("../tools/plugins/discover.ts"))
-    const { hashOf } = yield* Effect.promise(() => import("../tools/plugins/files.ts"))
-    const inside = join(real(dirname(config.path)), sep)
-    const hashes = [config.text]
-    for (const { folder } of yield* discover({ config, home: home() }))
-      if (real(folder).startsWith(inside)) hashes.push(yield* hashOf(folder))
-    return sha256(JSON.stringify(hashes))
+    if (config.plugins.length === 0) return []
+    const { discover, fingerprintOf } = yield* Effect.promise(() => import("../tools/plugins/index.ts"))
+    const found = yield* discover({ config, home: home() })
+    // Those of the person's own folder have their grants elsewhere.
+    return yield* Effect.forEach(
+      found.filter(({ grants }) => grants === undefined),
+      (source) => Effect.map(fingerprintOf(source.folder), (hash) => ({ ...source, hash }))
+    )
   },
   Effect.catchTag("PluginError", ({ hint, message }) => usage(message, hint))
 )
 
+/** What a person agrees to: the text of the file, and all files of its plugins. */
+export const fingerprint = ({ text }: Config, plugins: ReadonlyArray<{ readonly hash: string }>): string =>
+  sha256(JSON.stringify([text, ...plugins.map(({ hash }) => hash)]))
+
+/** A noos.json that a person has agreed to, with its plugins as they were then. */
+export interface Agreed extends Config {
+  readonly sources: ReadonlyArray<Source>
+}
+
 /** A folder's noos.json, which counts only as the person has seen it: whoever works in the folder can write it. */
 export const configOf = Effect.fn("configOf")(function* (folder: string) {
   const config = yield* readConfig(folder)
-  if (consequences(config).length === 0 || (yield* trusted(config.path, yield* fingerprint(config))))
-    return config
+  const sources = yield* pluginsOf(config)
+  if (consequences(config).length === 0 || (yield* trusted(config.path, fingerprint(config, sources))))
+    return { ...config, sources } satisfies Agreed
   return yield* new Stop({
     code: code.denied,
-    what: `${config.path}, or a plugin of that folder, is new or has changed since you agreed to it`,
+    what: `${config.path}, or a plugin that it names, is new or has changed since you agreed to it`,
     todo: `read it, then \`noos trust --workspace ${folder}\``
   })
 })

@@ -11,16 +11,17 @@ import type { Workspace } from "../sandbox/sandbox.ts"
 import { builtins, more } from "../tools/index.ts"
 import { skillName } from "../tools/skills.ts"
 import { pin } from "./agreed.ts"
-import type { Config } from "./config.ts"
+import type { Agreed } from "./config.ts"
 import { home } from "./environment.ts"
-import { code, Stop, usage } from "./stop.ts"
+import { oneLine } from "./report.ts"
+import { usage } from "./stop.ts"
 
 /** Those that are there whatever the folder. */
 export const standing: ReadonlyArray<AnyTool> = [...builtins, ...more, ...memoryCalls, ...processCalls]
 
 /** Where other tools come from. */
 export interface Sources {
-  readonly config: Config
+  readonly config: Agreed
   /** Folders of plugins that the person named. */
   readonly plugins: ReadonlyArray<string>
 }
@@ -46,8 +47,8 @@ const fromPlugins = Effect.fnUntraced(
       const may = allowed((yield* readManifest(folder)).manifest.permissions ?? {})
       if (may.length > 0) process.stderr.write(`plugin ${from} may ${may.join(", ")}\n`)
     }
-    const found = yield* discover({ config, home: home() })
-    const loaded = loadPlugins([...named, ...found], home(), [
+    const own = yield* discover({ config: { path: config.path, plugins: [] }, home: home() })
+    const loaded = loadPlugins([...named, ...config.sources, ...own], home(), [
       ...[...standing, exit].map(({ name }) => name),
       skillName
     ])
@@ -56,29 +57,27 @@ const fromPlugins = Effect.fnUntraced(
   Effect.catchTag("PluginError", ({ hint, message }) => usage(message, hint))
 )
 
-const fromServers = Effect.fnUntraced(
-  function* ({ config }: Sources, workspace: Workspace) {
-    const servers = Object.entries(config.mcp)
-    if (servers.length === 0) return []
-    const { mcpTools } = yield* Effect.promise(() => import("../tools/mcp/index.ts"))
-    const options = { workspace, pin: pin(config.path) }
-    const listed = yield* Effect.forEach(servers, ([name, server]) => mcpTools(name, server, options), {
-      concurrency: "unbounded"
-    })
-    for (const { name, why } of listed.flatMap(({ left }) => left))
-      process.stderr.write(`noos: the MCP tool ${name} is left out: ${why}\n`)
-    return listed.flatMap(({ tools }) => tools)
-  },
-  Effect.catchTag("ToolError", (e) =>
-    Effect.fail(
-      new Stop({
-        code: e.code === "denied" ? code.denied : code.environment,
-        what: e.message,
-        todo: "see the folder's noos.json"
-      })
-    )
+/** Those of MCP servers. One that cannot be had costs its own tools, and the person is told. */
+const fromServers = Effect.fnUntraced(function* ({ config }: Sources, workspace: Workspace) {
+  const servers = Object.entries(config.mcp)
+  if (servers.length === 0) return []
+  const { mcpTools } = yield* Effect.promise(() => import("../tools/mcp/index.ts"))
+  const warn = (text: string) => process.stderr.write(`noos: ${oneLine(text, 500)}\n`)
+  const listed = yield* Effect.forEach(
+    servers,
+    ([name, server]) =>
+      mcpTools(name, server, { workspace, pin: pin(config.path) }).pipe(
+        Effect.catch((e) => {
+          warn(`the MCP server ${name} is left out: ${e.message}`)
+          return Effect.succeed({ tools: [], left: [] })
+        })
+      ),
+    { concurrency: "unbounded" }
   )
-)
+  for (const { name, why } of listed.flatMap(({ left }) => left))
+    warn(`the MCP tool ${name} is left out: ${why}`)
+  return listed.flatMap(({ tools }) => tools)
+})
 
 const folders = Effect.fnUntraced(function* ({ config }: Sources, workspace: Workspace) {
   const named = config.skills.map((path) => ({ files: workspace, path }))

@@ -26,7 +26,7 @@ describe("noos.json", () => {
     const folder = folderWith(todo)
     const before = await add(folder)
     assert.strictEqual(before.exitCode, 4)
-    twoLines(before.stderr, /noos\.json, or a plugin of that folder, is new or has changed/)
+    twoLines(before.stderr, /noos\.json, or a plugin that it names, is new or has changed/)
     const unasked = await call("trust", "--workspace", folder)
     assert.deepInclude(unasked, { exitCode: 4 })
     assert.strictEqual((await add(folder)).exitCode, 4)
@@ -84,8 +84,7 @@ describe("noos.json", () => {
 
   it("grants no more than it says: what else a plugin asks for is refused, with what to write", async () => {
     const folder = folderWith({ plugins: ["./todo"] })
-    await call("trust", "--yes", "--workspace", folder)
-    const { exitCode, stderr } = await add(folder)
+    const { exitCode, stderr } = await call("trust", "--yes", "--workspace", folder)
     assert.strictEqual(exitCode, 2)
     twoLines(stderr, /the plugin todo asks for what it was not granted \(state\)/)
     assert.include(stderr, '{"plugins":[{"from":"./todo","grant":{"state":true}}]}')
