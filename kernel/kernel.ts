@@ -130,13 +130,15 @@ const make = Effect.gen(function* () {
   /** Puts a process into the table, with nothing done yet. */
   const begin = Effect.fnUntraced(function* (pid: number, born: Born) {
     const scope = yield* Scope.fork(kernelScope)
+    // Made first, and so closed last: a call is over before what it uses is released.
+    const held = yield* Scope.fork(scope)
     const p: Process = {
       ...born,
       pid,
       started: yield* Clock.currentTimeMillis,
       usage: { ...unused, cachedTokens: born.sequence?.length ?? 0 },
       scope,
-      handles: makeHandles(scope),
+      handles: makeHandles(held),
       exited: yield* Deferred.make<Exit>(),
       mailbox: yield* Queue.dropping<Message>(mailboxSize),
       children: new Set(),

@@ -2,13 +2,23 @@
  * Code in the workspace's sandbox, cell by cell in the process's own interpreter, which keeps variables, imports and
  * functions from one call to the next.
  *
- * A fork, or a process that goes on after a restart, has no interpreter yet: the cells of the calls before are run again in
- * their order to make one, without showing their output. Cells that change files change them again then.
+ * A fork, or a process that goes on after a restart, never had an interpreter: the cells of the calls before are run again
+ * in their order to make one, without showing their output. Cells that change files change them again then. Where hosts are
+ * granted nothing is run again, as that would send again what was sent: the variables are said to be gone instead.
+ * They are gone, too, with a call that is cancelled.
  */
 import { Effect } from "effect"
 import { defineTool, type ToolContext, ToolError } from "../kernel/tool.ts"
 import { defaultLimits } from "../sandbox/bubblewrap.ts"
-import { type Cell, cellsIn, type Language, openInterpreter, rebuild } from "./code/interpreter.ts"
+import {
+  type Cell,
+  cellsIn,
+  type Interpreter,
+  type Language,
+  openInterpreter,
+  type Recorded,
+  rebuild
+} from "./code/interpreter.ts"
 
 /** The longest time a call may ask for, seconds. */
 const maxSeconds = 3600
@@ -26,19 +36,16 @@ interface Result extends Cell {
 
 /** What a process holds for a language. */
 interface Held {
-  readonly interpreter: Effect.Success<ReturnType<typeof openInterpreter>>
-  /** Told with the next result. */
-  rebuilt: Result["rebuilt"]
+  readonly interpreter: Interpreter
+  /** What the interpreter does not have yet: taken by the first call, whatever becomes of that. */
+  past: ReadonlyArray<Recorded>
 }
+
+const notAgain = "the interpreter is a new one, this was not run"
 
 const open = Effect.fnUntraced(function* ({ workspace, history }: ToolContext, language: Language) {
   const interpreter = yield* openInterpreter(workspace, language)
-  const cells = cellsIn(yield* history, language, defaultLimits.seconds)
-  const failed = yield* rebuild(interpreter, cells)
-  const held: Held = {
-    interpreter,
-    rebuilt: cells.length === 0 ? undefined : { cells: cells.length, failed }
-  }
+  const held: Held = { interpreter, past: cellsIn(yield* history, language, defaultLimits.seconds) }
   return held
 })
 
@@ -71,13 +78,14 @@ export const code = defineTool({
         code: "bad_input",
         message: `seconds must be above 0, up to ${maxSeconds}`
       })
-    const name = `code ${language}`
-    const held = yield* ctx.handles.open(name, open(ctx, language))
-    const { rebuilt } = held
-    held.rebuilt = undefined
-    const cell = yield* Effect.onInterrupt(held.interpreter.run(code, seconds), () => ctx.handles.close(name))
-    const result: Result = { ...cell, ...(rebuilt !== undefined && { rebuilt }) }
-    return result
+    const held = yield* ctx.handles.open(`code ${language}`, open(ctx, language))
+    const { interpreter, past } = held
+    held.past = []
+    if (past.length === 0) return (yield* interpreter.run(code, seconds)) satisfies Result
+    if (ctx.workspace.net.hosts.length > 0) return { stdout: "", stderr: "", lost: notAgain } satisfies Result
+    const failed = yield* rebuild(interpreter, past)
+    const cell = yield* interpreter.run(code, seconds)
+    return { ...cell, rebuilt: { cells: past.length, failed } } satisfies Result
   }),
   toModel: ({ stdout, stderr, value, error, lost, rebuilt }: Result): string => {
     const failed = rebuilt?.failed ?? []

@@ -3,7 +3,7 @@
  *
  * Its answer stands on standard output between two marks, and one mark on standard error says that what was said there
  * before is all. A mark is random and made for one question, so nothing that is written by chance, or was written
- * before, is taken for it.
+ * before, is taken for it. It is no secret from the program itself, which can lie about its own answers only.
  */
 import { randomBytes } from "node:crypto"
 import { Effect, Exit, Option, Scope } from "effect"
@@ -131,9 +131,13 @@ export const makeTalk = Effect.fn("makeTalk")(function* (
     current = undefined
     return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
   })
-  const open = Effect.gen(function* () {
+  const begin = Effect.fnUntraced(function* (
+    restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  ) {
     const scope = yield* Scope.fork(outer)
-    const session = yield* Scope.provide(starting, scope)
+    const session = yield* restore(Scope.provide(starting, scope)).pipe(
+      Effect.onError(() => Scope.close(scope, Exit.void))
+    )
     const started = {
       session,
       heard: { stdout: { bytes: Buffer.alloc(0) }, stderr: { bytes: Buffer.alloc(0) } },
@@ -148,6 +152,7 @@ export const makeTalk = Effect.fn("makeTalk")(function* (
     )
     return started
   })
+  const open = Effect.uninterruptibleMask((restore) => begin(restore))
   const talk: Talk = {
     stop: end,
     start: Effect.suspend(() => (current === undefined ? open : Effect.succeed(current))).pipe(

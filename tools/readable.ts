@@ -5,6 +5,7 @@
 import { text as readAll } from "node:stream/consumers"
 import { isProbablyReaderable, Readability } from "@mozilla/readability"
 import { parseHTML } from "linkedom"
+import { parse as parseAll, serialize } from "parse5"
 import Turndown from "turndown"
 
 /** What it is given. */
@@ -36,9 +37,18 @@ interface Document {
 /** Elements of which nothing is to be read. */
 const unread = "script, style, noscript, template, svg, canvas, iframe, object, embed, link, meta, [hidden]"
 
+/** The page with all the tags that its author may leave out (WHATWG HTML, 13.1.2.4), which linkedom wants to see. */
+const complete = (html: string): string => {
+  try {
+    return serialize(parseAll(html))
+  } catch (cause) {
+    if (cause instanceof RangeError) return html // nested deeper than the stack
+    throw cause
+  }
+}
+
 const parse = ({ html, url }: Page): Document => {
-  const whole = /<html[\s>]/i.test(html) ? html : `<!doctype html><html><body>${html}</body></html>`
-  const { document } = parseHTML(whole) as unknown as { readonly document: Document }
+  const { document } = parseHTML(complete(html)) as unknown as { readonly document: Document }
   for (const element of document.querySelectorAll(unread)) element.remove()
   for (const link of document.querySelectorAll("a[href]")) {
     const to = URL.parse(link.getAttribute("href") ?? "", url)

@@ -50,7 +50,10 @@ const head = async (text: string): Promise<Pick<Skill, "name" | "description"> |
   try {
     const { name, description } = parse(said) as Record<string, unknown>
     if (typeof name !== "string" || typeof description !== "string" || name === "") return undefined
-    const line = description.replace(/[\s\p{Cc}\p{Cf}]+/gu, " ").trim().slice(0, most.description)
+    const line = description
+      .replace(/[\s\p{Cc}\p{Cf}]+/gu, " ")
+      .trim()
+      .slice(0, most.description)
     return { name: onOneLine(name.slice(0, 64)), description: line }
   } catch {
     return undefined

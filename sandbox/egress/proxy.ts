@@ -4,7 +4,7 @@ import { createServer, request as httpRequest, type IncomingMessage, type Server
 import type { AddressInfo } from "node:net"
 import { type Duplex, pipeline } from "node:stream"
 import { Effect, FiberSet } from "effect"
-import { badInput, ToolError } from "../../kernel/tool.ts"
+import { badInput, messageOf, ToolError } from "../../kernel/tool.ts"
 import { connect } from "./connect.ts"
 import type { Grant } from "./rules.ts"
 import { targetOf } from "./url.ts"
@@ -71,11 +71,14 @@ export const openProxy = Effect.fnUntraced(function* (grants: ReadonlyArray<Gran
 
   /** Runs until done or until the client has gone. */
   const serve = (client: Duplex, work: Effect.Effect<void, ToolError>, fail: (error: ToolError) => void) => {
+    const tell = (error: ToolError) =>
+      Effect.sync(() => {
+        if (!client.destroyed) fail(error)
+      })
     const fiber = run(
-      Effect.catch(work, (error) =>
-        Effect.sync(() => {
-          if (!client.destroyed) fail(error)
-        })
+      work.pipe(
+        Effect.catchDefect((defect) => new ToolError({ code: "failed", message: messageOf(defect) })),
+        Effect.catch(tell)
       )
     )
     const stop = () => fiber.interruptUnsafe()
@@ -130,12 +133,24 @@ export const openProxy = Effect.fnUntraced(function* (grants: ReadonlyArray<Gran
         createConnection: () => upstream // and no agent, which would make another
       })
       response.once("close", () => upstream.destroy())
-      outgoing.once("error", (cause) => {
+      const none = (cause: unknown) => {
         if (response.headersSent) response.destroy()
-        else tell(502, `${to.host} gave no answer: ${cause.message}`)
+        else tell(502, `${to.host} gave no answer: ${messageOf(cause)}`)
+      }
+      outgoing.on("error", none)
+      outgoing.once("upgrade", () => {
+        none("it changed the protocol")
+        upstream.destroy()
       })
       outgoing.once("response", (answer) => {
-        response.writeHead(answer.statusCode ?? 502, forwarded(answer.headers))
+        // Node reads more than it writes, a status like 099: what it throws here would end the kernel.
+        try {
+          if (answer.statusCode === 101) throw new TypeError("it changed the protocol")
+          response.writeHead(answer.statusCode ?? 502, forwarded(answer.headers))
+        } catch (cause) {
+          none(cause)
+          return void upstream.destroy()
+        }
         pipeline(answer, response, () => {})
       })
       pipeline(request, outgoing, () => {})

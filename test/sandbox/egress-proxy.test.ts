@@ -111,6 +111,69 @@ describe("the proxy", () => {
     })
   )
 
+  it.live("outlives servers that answer what is no HTTP", () =>
+    Effect.gen(function* () {
+      const answers = new Map(
+        Object.entries({
+          low: "HTTP/1.1 099 x\r\ncontent-length: 0\r\n\r\n",
+          zero: "HTTP/1.1 000 x\r\ncontent-length: 0\r\n\r\n",
+          upgrade: "HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nmore",
+          changed: "HTTP/1.1 200 x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nmore",
+          bare: "HTTP/1.1 101 x\r\n\r\n",
+          silent: "",
+          junk: "\x16\x03\x01junk\r\n\r\n",
+          name: "HTTP/1.1 200 x\r\na b: c\r\n\r\n",
+          value: "HTTP/1.1 200 x\r\na: \x01\x02\r\n\r\n",
+          high: "HTTP/1.1 200 \xff\r\na: \xff\x80\r\ncontent-length: 2\r\n\r\nok",
+          proto: "HTTP/1.1 200 x\r\n__proto__: x\r\nconnection: __proto__, ,\r\ncontent-length: 2\r\n\r\nok",
+          early: "HTTP/1.1 103 x\r\na: b\r\n\r\nHTTP/1.1 200 x\r\ncontent-length: 2\r\n\r\nok",
+          most: "HTTP/1.1 999 x\r\ncontent-length: 2\r\n\r\nok",
+          empty: "HTTP/1.1 204 x\r\n\r\n",
+          surplus: "HTTP/1.1 204 x\r\ncontent-length: 2\r\n\r\nok",
+          trailer: "HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\na b: \x01\r\n\r\n",
+          chunk: "HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\n"
+        })
+      )
+      const port = yield* serveRaw((socket) =>
+        socket.once("data", (head) =>
+          socket.end(answers.get(/^GET \/(\w+) /.exec(String(head))?.[1] ?? "") ?? "", "latin1")
+        )
+      )
+      const proxy = yield* (yield* makeEgress([`127.0.0.1:${port}`])).proxy
+      /** What comes back, from who does not hang up first. */
+      const get = (name: string) =>
+        Effect.promise(
+          () =>
+            new Promise<string>((resolve) => {
+              const socket = connect(proxy.port, "127.0.0.1")
+              let text = ""
+              socket.setEncoding("latin1").on("data", (piece) => {
+                text += piece
+              })
+              socket.once("close", () => resolve(text))
+              socket.write(
+                `GET http://127.0.0.1:${port}/${name} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nproxy-authorization: ${basic(proxy)}\r\n\r\n`
+              )
+            })
+        )
+      for (const name of ["low", "zero", "upgrade", "bare", "silent", "junk", "name", "value"])
+        expect(yield* get(name), name).toMatch(/^HTTP\/1.1 502 [\s\S]*\r\n127.0.0.1 gave no answer: .*\n/)
+      for (const name of ["high", "proto", "early"])
+        expect(yield* get(name), name).toMatch(/^HTTP\/1.1 200 [\s\S]*ok/)
+      expect(yield* get("most")).toMatch(/^HTTP\/1.1 999 [\s\S]*ok/)
+      expect(yield* get("empty")).toMatch(/^HTTP\/1.1 204 [\s\S]*\r\n\r\n$/)
+      expect(yield* get("changed")).toMatch(/^HTTP\/1.1 200 /)
+      // One that breaks on the way ends where it broke.
+      for (const name of ["trailer", "chunk", "surplus"])
+        expect(yield* get(name), name).toMatch(/^(HTTP\/1.1 20[04] [\s\S]*)?$/)
+      // A tunnel carries bytes, whatever they are.
+      for (const [name, answer] of answers)
+        expect(yield* tunnel(proxy, `127.0.0.1:${port}`, `GET /${name} x`), name).toBe(
+          `HTTP/1.1 200 Connected\r\n\r\n${answer}`
+        )
+    })
+  )
+
   it.live("ends with its scope, with all its connections", () =>
     Effect.gen(function* () {
       const gone: Array<Promise<unknown>> = []

@@ -1,5 +1,7 @@
+import { readFile } from "node:fs/promises"
+import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import type { Language } from "../../tools/code/interpreter.ts"
 import { marker, opened, running, workspace } from "../sandbox/workspace.ts"
 import { processIn } from "./call.ts"
@@ -330,6 +332,34 @@ describe("code in JavaScript", () => {
 })
 
 describe("code", () => {
+  it.live("runs nothing again where hosts are granted, and says so before it runs more", () =>
+    Effect.gen(function* () {
+      const { said, past, w } = yield* cellsIn("python")
+      yield* said("f = open('times', 'a'); f.write('x'); f.close()")
+      const fork = yield* processIn(yield* opened(w.root, ["127.0.0.1:81"]), past())
+      const own = (code: string) => fork.shown("code", { language: "python", code })
+      expect(yield* own("f.name")).toBe(
+        "[the interpreter is a new one, this was not run; all variables are gone]"
+      )
+      expect(yield* own("open('times').read()")).toBe("'x'")
+    })
+  )
+
+  it.live("has lost its variables, and runs nothing again, after a call that is cancelled", () =>
+    Effect.gen(function* () {
+      const { said, w } = yield* cellsIn("python")
+      yield* said("f = open('times', 'a'); f.write('x'); f.close()")
+      yield* said("import os; os.mkfifo('begun')")
+      const cell = yield* Effect.forkChild(said("open('begun', 'w').close()\nwhile True: pass"))
+      yield* Effect.promise(() => readFile(join(w.root, "begun")))
+      yield* Fiber.interrupt(cell)
+      expect(yield* said("f.name")).toBe(
+        "[the interpreter had ended, this was not run; all variables are gone]"
+      )
+      expect(yield* said("open('times').read()")).toBe("'x'")
+    })
+  )
+
   it.live("refuses what is no call", () =>
     Effect.gen(function* () {
       const { said, result } = yield* cellsIn("python")

@@ -121,7 +121,10 @@ layer(live, { excludeTestServices: true })("a call that goes wrong costs itself 
         ] as const)
           assert.strictEqual(yield* shown(`s_${tool}`), says)
         // A pattern that takes for ever is not tried on what the server itself made.
-        assert.isUndefined(tools.find(({ name }) => name === "s_slow_output")!.output)
+        assert.notInclude(
+          JSON.stringify(tools.find(({ name }) => name === "s_slow_output")!.output),
+          "pattern"
+        )
         assert.strictEqual(yield* shown("s_slow_output"), "s")
       })
   )

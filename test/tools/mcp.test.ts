@@ -187,10 +187,10 @@ layer(live, { excludeTestServices: true })("what is told of a server's tools", (
       for (const [name, says] of [
         ["bomb", /references/],
         ["bomb_in_list", /references/],
-        ["circle", /references/],
+        ["circle", /leads back to itself/],
         ["long", /too long/],
         ["task", /task/],
-        ["own_name", /names of their own/]
+        ["own_name", /\$id is not taken/]
       ] as const)
         assert.match(why[name]!, says)
     })

@@ -39,6 +39,20 @@ const failed = (effect: Effect.Effect<unknown, ToolError>) =>
 const html = "text/html; charset=utf-8"
 
 describe("web_fetch", () => {
+  it.live("reads pages whose author left out the tags that may be left out", () =>
+    Effect.gen(function* () {
+      const { get } = yield* site({
+        "/nohead": {
+          type: html,
+          body: "<html><title>T</title><body><p>no head but a body</p></body></html>"
+        },
+        "/fragment": { type: html, body: "<title>T</title><p>a fragment" }
+      })
+      expect(JSON.stringify(yield* get("/nohead"))).toContain("no head but a body")
+      expect(JSON.stringify(yield* get("/fragment"))).toContain("a fragment")
+    })
+  )
+
   it.live("makes Markdown of a page, and of an article without what is around it", () =>
     Effect.gen(function* () {
       const paragraph = `<p>${"A sentence, of which there are some here. ".repeat(12)}</p>`

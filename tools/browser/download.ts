@@ -44,7 +44,7 @@ export const contentOf = Effect.fnUntraced(function* (
   if (/^(blob|data):/.test(url)) return yield* made(session, url)
   if (lost !== undefined && lost.url() === url && lost.method() !== "GET")
     return yield* refuse("failed", "the answer to a form is asked for once only, and cannot be saved")
-  const cookies = yield* Effect.promise(() => session.context.cookies(url))
+  const cookies = yield* askPage(session, () => session.context.cookies(url))
   const { status, body } = yield* net.fetch({
     url,
     headers: cookies.length === 0 ? {} : { cookie: cookies.map((it) => `${it.name}=${it.value}`).join("; ") },

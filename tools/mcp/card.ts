@@ -3,8 +3,10 @@ import { callGrammar } from "../../kernel/engine/gbnf.ts"
 import type { JsonSchema } from "../../kernel/schema.ts"
 import { validator } from "../../kernel/syscall.ts"
 import { type AnyTool, messageOf, toolName } from "../../kernel/tool.ts"
+import { problemOfSchema, tidy, withoutSlow, withoutSlowPatterns } from "../foreign-schema.ts"
+import { oneLine } from "../text.ts"
 import { mostInSchema } from "./limits.ts"
-import { isFields, type Listed } from "./listing.ts"
+import type { Listed } from "./listing.ts"
 import { type McpServer, sealed } from "./server.ts"
 
 /** All of a tool but what it does. */
@@ -32,86 +34,16 @@ export const nameOf = (server: string, tool: string, taken: ReadonlySet<string>)
   }
 }
 
-/** One line without what a terminal or a model could take for something else. */
-export const oneLine = (text: string, most = longestDescription): string => {
-  const line = text.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}\s]+/gu, " ").trim()
-  return line.length <= most ? line : `${line.slice(0, most - 1).trimEnd()}…`
-}
+const named = ({ $schema: _, $id: __, ...rest }: JsonSchema): JsonSchema => tidy(rest)
 
-/** The same schema with one-line descriptions, and without what only names it. */
-const tidy = (schema: unknown): unknown => {
-  if (Array.isArray(schema)) return schema.map(tidy)
-  if (!isFields(schema)) return schema
-  return Object.fromEntries(
-    Object.entries(schema).map(([key, value]) => [
-      key,
-      key === "description" && typeof value === "string" ? oneLine(value) : tidy(value)
-    ])
-  )
-}
-
-const named = (schema: JsonSchema): JsonSchema => {
-  const { $schema: _, $id: __, ...rest } = schema
-  return tidy(rest) as JsonSchema
-}
-
-/** Keywords whose check can take a time that grows faster than the result. A server makes both, so it could stop us with them. */
-const slow = new Set(["$ref", "$dynamicRef", "$recursiveRef", "pattern", "patternProperties", "uniqueItems"])
-
-/** Keywords that give a part of a schema a name that all schemas share. */
-const naming = new Set(["$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveRef"])
-
-const uses = (schema: unknown, keywords: ReadonlySet<string>): boolean => {
-  if (Array.isArray(schema)) return schema.some((part) => uses(part, keywords))
-  return isFields(schema) && Object.entries(schema).some(([key, v]) => keywords.has(key) || uses(v, keywords))
-}
-
-/** What a reference leads to: a fragment that is a JSON Pointer (RFC 6901). */
-const at = (root: JsonSchema, ref: string): unknown =>
-  ref
-    .split("/")
-    .slice(1)
-    .map((part) => decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~"))
-    .reduce<unknown>(
-      (inside, part) =>
-        typeof inside === "object" && inside !== null && Object.hasOwn(inside, part)
-          ? (inside as JsonSchema)[part]
-          : undefined,
-      root
-    )
-
-/**
- * How many schemas a schema stands for when its references are written out. Endless for one that holds itself, because a
- * check of such a one can take for ever, and for one whose references lead nowhere that we can see.
- */
-const weight = (root: JsonSchema): number => {
-  const known = new Map<string, number>()
-  const of = (schema: unknown): number => {
-    if (Array.isArray(schema)) return schema.reduce((sum: number, part) => sum + of(part), 0)
-    if (!isFields(schema)) return 0
-    const { $ref } = schema
-    const there = typeof $ref === "string" ? referred($ref) : 0
-    return 1 + there + Object.values(schema).reduce((sum: number, part) => sum + of(part), 0)
-  }
-  const referred = (ref: string): number => {
-    const before = known.get(ref)
-    if (before !== undefined) return before
-    known.set(ref, Number.POSITIVE_INFINITY)
-    const target = at(root, ref)
-    const found = target === undefined ? Number.POSITIVE_INFINITY : of(target)
-    known.set(ref, found)
-    return found
-  }
-  return of(root)
-}
-
-const heaviest = 20_000
+/** An input schema as it is used: a model's words are not tried on a pattern that may be slow. */
+const inputOf = (tool: Listed): JsonSchema => withoutSlowPatterns(named(tool.input))
 
 /** What is wrong with an input schema, if anything is: tried now, so that it fails no process later. */
 const unfit = (input: JsonSchema): string | undefined => {
   if (JSON.stringify(input).length > mostInSchema) return "its schema is too long"
-  if (uses(input, naming)) return "its schema has parts with names of their own"
-  if (weight(input) > heaviest) return "the references of its schema cannot be written out"
+  const problem = problemOfSchema(input)
+  if (problem !== undefined) return `its schema cannot be used: ${problem}`
   callGrammar([{ name: "tool", input }])
   validator(input)
   return undefined
@@ -121,7 +53,7 @@ const unfit = (input: JsonSchema): string | undefined => {
 export const whyNot = (tool: Listed): string | undefined => {
   if (tool.asTask) return "it runs as a task only, which noos does not do"
   try {
-    return unfit(named(tool.input))
+    return unfit(inputOf(tool))
   } catch (e) {
     return `its schema cannot be used: ${messageOf(e)}`
   }
@@ -129,9 +61,9 @@ export const whyNot = (tool: Listed): string | undefined => {
 
 /** An output schema that can be checked; undefined for one that is missing or better left alone. */
 const outputOf = (schema: JsonSchema | undefined): JsonSchema | undefined => {
-  if (schema === undefined || JSON.stringify(schema).length > mostInSchema || uses(schema, slow))
-    return undefined
-  const output = named(schema)
+  if (schema === undefined || JSON.stringify(schema).length > mostInSchema) return undefined
+  const output = withoutSlow(named(schema))
+  if (output === undefined || problemOfSchema(output) !== undefined) return undefined
   try {
     validator(output)
     return output
@@ -155,8 +87,8 @@ export const cardOf = (name: string, tool: Listed, server: McpServer): Card => {
   const output = outputOf(tool.output)
   return {
     name,
-    description: oneLine(tool.description) || oneLine(tool.name),
-    input: named(tool.input),
+    description: oneLine(tool.description, longestDescription) || oneLine(tool.name, longestDescription),
+    input: inputOf(tool),
     effect: effectOf(server, tool.readOnly),
     ...(output === undefined ? {} : { output })
   }

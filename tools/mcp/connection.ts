@@ -9,8 +9,9 @@ import {
 } from "@modelcontextprotocol/sdk/types.js"
 import { Effect, type Scope } from "effect"
 import { messageOf, refuse, ToolError } from "../../kernel/tool.ts"
+import { isObject } from "../foreign-schema.ts"
 import { mostPages, mostTools, secondsOfCall, secondsToOpen } from "./limits.ts"
-import { isFields, type Listed, type Listing, listingOf } from "./listing.ts"
+import { type Listed, type Listing, listingOf } from "./listing.ts"
 import type { Line } from "./stdio.ts"
 
 /** Holds a server to what it offered before: fails with `denied` when the hash is another one. */
@@ -109,7 +110,7 @@ export const connect = Effect.fn("Mcp.connect")(function* (
 
   const call: Connection["call"] = Effect.fn("Mcp.call")(function* (tool, args, progress) {
     yield* same(tool)
-    const params = { name: tool.name, ...(isFields(args) ? { arguments: args } : {}) }
+    const params = { name: tool.name, ...(isObject(args) ? { arguments: args } : {}) }
     const onprogress = (step: Progress) => Effect.runFork(progress(stepText(step)))
     return yield* asked((signal) =>
       client.request({ method: "tools/call", params }, ResultSchema, { signal, timeout: never, onprogress })

@@ -4,7 +4,7 @@ import { Effect, type Scope } from "effect"
 import { fetch, ProxyAgent } from "undici"
 import { badInput, messageOf, ToolError } from "../../kernel/tool.ts"
 import { makeEgress } from "../../sandbox/egress.ts"
-import { oneLine } from "./card.ts"
+import { oneLine } from "../text.ts"
 import { leastOfMessage, mostBetween } from "./limits.ts"
 import type { HttpServer } from "./server.ts"
 import type { Line } from "./stdio.ts"
@@ -67,7 +67,7 @@ const watched = (
 const refused = async (answer: Answer): Promise<ToolError> => {
   const plain = /^(text\/plain|application\/json)\b/.test(answer.headers.get("content-type") ?? "")
   const body = new Response(watched(answer.body, () => {}))
-  const said = plain ? oneLine(await body.text()) : ""
+  const said = plain ? oneLine(await body.text(), 200) : ""
   if (!plain) await body.body?.cancel()
   const code = answer.status === 401 || answer.status === 403 ? "denied" : "unavailable"
   const message = `answers ${answer.status} ${answer.statusText}${said === "" ? "" : `: ${said}`}`

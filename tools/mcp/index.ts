@@ -1,9 +1,10 @@
 /** The tools of an MCP server (modelcontextprotocol.io), as tools that the kernel can call. */
 import { Effect, type Scope } from "effect"
-import { type AnyTool, defineTool, type ToolContext, type ToolError } from "../../kernel/tool.ts"
+import { type AnyTool, defineTool, messageOf, type ToolContext, ToolError } from "../../kernel/tool.ts"
 import { makeEgress } from "../../sandbox/egress.ts"
 import type { Workspace } from "../../sandbox/sandbox.ts"
-import { cardOf, nameOf, oneLine, whyNot } from "./card.ts"
+import { oneLine } from "../text.ts"
+import { cardOf, nameOf, whyNot } from "./card.ts"
 import { type Connection, connect, type Pin } from "./connection.ts"
 import { http } from "./http.ts"
 import type { Listed } from "./listing.ts"
@@ -28,7 +29,10 @@ const open = Effect.fn("Mcp.open")(function* (
   pin: Pin
 ): Effect.fn.Return<Connection, ToolError, Scope.Scope> {
   if ("url" in server) return yield* connect(name, yield* http(server), pin)
-  const [argv, start] = startOf(server)
+  const [argv, start] = yield* Effect.try({
+    try: () => startOf(server, workspace.root),
+    catch: (e) => (e instanceof ToolError ? e : new ToolError({ code: "failed", message: messageOf(e) }))
+  })
   const hosts = server.grant?.net ?? []
   const net = hosts.length === 0 ? {} : { net: yield* makeEgress(hosts) }
   return yield* connect(name, yield* stdio(yield* workspace.start(argv, { ...start, ...net })), pin)
@@ -67,7 +71,7 @@ export const mcpTools = Effect.fn("mcpTools")(function* (
   for (const tool of listing.tools) {
     const why = whyNot(tool)
     if (why !== undefined) {
-      left.push({ name: oneLine(tool.name), why })
+      left.push({ name: oneLine(tool.name, 200), why })
       continue
     }
     const card = cardOf(nameOf(name, tool.name, new Set(tools.keys())), tool, server)

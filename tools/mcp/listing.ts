@@ -1,6 +1,7 @@
 /** What a server says of itself and its tools: nothing of it is believed yet. */
 import { createHash } from "node:crypto"
 import type { JsonSchema } from "../../kernel/schema.ts"
+import { isObject } from "../foreign-schema.ts"
 
 /** A tool as its server describes it. */
 export interface Listed {
@@ -22,15 +23,10 @@ export interface Listing {
   readonly hash: string
 }
 
-type Fields = { readonly [key: string]: unknown }
-
-export const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
 /** JSON with the keys of every object in order. */
 const canonical = (value: unknown): string => {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`
-  if (!isFields(value)) return JSON.stringify(value) ?? "null"
+  if (!isObject(value)) return JSON.stringify(value) ?? "null"
   const fields = Object.keys(value)
     .sort()
     .map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`)
@@ -41,7 +37,7 @@ const textIn = (value: unknown): string => (typeof value === "string" ? value : 
 
 /** One entry of the list. Throws for one that is no tool. */
 const listed = (entry: unknown): Listed => {
-  if (!isFields(entry) || typeof entry.name !== "string" || !isFields(entry.inputSchema))
+  if (!isObject(entry) || typeof entry.name !== "string" || !isObject(entry.inputSchema))
     throw new TypeError("a tool without a name or a schema")
   const { name, title, description, inputSchema, outputSchema, annotations, execution } = entry
   const told = { name, title, description, inputSchema, outputSchema, annotations }
@@ -49,9 +45,9 @@ const listed = (entry: unknown): Listed => {
     name,
     description: textIn(description) || textIn(title),
     input: inputSchema,
-    output: isFields(outputSchema) ? outputSchema : undefined,
-    readOnly: isFields(annotations) && annotations.readOnlyHint === true,
-    asTask: isFields(execution) && execution.taskSupport === "required",
+    output: isObject(outputSchema) ? outputSchema : undefined,
+    readOnly: isObject(annotations) && annotations.readOnlyHint === true,
+    asTask: isObject(execution) && execution.taskSupport === "required",
     text: canonical(told)
   }
 }

@@ -1,6 +1,6 @@
 /** What a call of a server's tool came to: a value for the caller, a text for the model. */
 import { Rendered, ToolError } from "../../kernel/tool.ts"
-import { isFields } from "./listing.ts"
+import { isObject } from "../foreign-schema.ts"
 
 type Result = { readonly [key: string]: unknown }
 
@@ -14,7 +14,7 @@ const text = (value: unknown): string => (typeof value === "string" ? value : ""
 
 /** A part of a result as text. Pictures and sounds are named, for the model reads text alone. */
 const block = (part: unknown): string => {
-  if (!isFields(part)) return ""
+  if (!isObject(part)) return ""
   switch (part.type) {
     case "text":
       return text(part.text)
@@ -24,7 +24,7 @@ const block = (part: unknown): string => {
     case "resource_link":
       return `[resource ${text(part.uri)}${part.name === undefined ? "" : ` ${text(part.name)}`}]`
     case "resource": {
-      const resource = isFields(part.resource) ? part.resource : {}
+      const resource = isObject(part.resource) ? part.resource : {}
       if (typeof resource.text === "string") return resource.text
       return `[resource ${text(resource.uri)}, ${bytesOf(resource.blob)}]`
     }
@@ -42,6 +42,6 @@ export const resultOf = (result: Result, source: string): Rendered | ToolError =
     return new ToolError({ code: "failed", message })
   }
   const { structuredContent } = result
-  if (!isFields(structuredContent)) return new Rendered(said, said === "" ? "done" : said, source)
+  if (!isObject(structuredContent)) return new Rendered(said, said === "" ? "done" : said, source)
   return new Rendered(structuredContent, said === "" ? JSON.stringify(structuredContent) : said, source)
 }

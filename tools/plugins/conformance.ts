@@ -11,12 +11,11 @@ import { Effect, Result } from "effect"
 import { makeHandles } from "../../kernel/handles.ts"
 import { Rendered } from "../../kernel/tool.ts"
 import { Sandbox } from "../../sandbox/sandbox.ts"
-import { loadPlugin } from "./load.ts"
+import { loadPlugin, preparePlugin } from "./load.ts"
 import { readManifest } from "./manifest.ts"
 import { hooks, type Plugin, program } from "./program.ts"
 import { places } from "./protocol.ts"
 import { type Call, questions } from "./questions.ts"
-import { stateRoot } from "./state.ts"
 
 /** What a check came to. `tool`: whose, if it is about one. */
 export interface Check {
@@ -101,7 +100,7 @@ export const conformance = Effect.fn("plugins.conformance")(function* (
   note("manifest", Result.isFailure(manifest) ? messageOf(manifest.failure) : undefined)
   if (Result.isFailure(manifest)) return checks
   const { folder, manifest: said } = manifest.success
-  const { name: plugin, permissions = {} } = said
+  const { permissions = {} } = said
   const home = yield* temporary
 
   const loaded = yield* Effect.result(loadPlugin({ folder, grant: "asked" }, home))
@@ -122,8 +121,9 @@ export const conformance = Effect.fn("plugins.conformance")(function* (
   }
   const tests = readdirSync(folder).filter((file) => /\.test\.[cm]?[jt]s$/.test(file))
   if (tests.length > 0) {
-    const of = { folder, manifest: said, permissions, stateRoot: stateRoot(home, plugin, folder) }
-    const outcome = yield* Effect.result(ownTests(of, tests))
+    const outcome = yield* Effect.result(
+      Effect.flatMap(preparePlugin({ folder, grant: "asked" }, home), ({ plugin }) => ownTests(plugin, tests))
+    )
     note(tests.join(), Result.isFailure(outcome) ? messageOf(outcome.failure) : outcome.success)
   }
   return checks

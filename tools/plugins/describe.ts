@@ -2,8 +2,9 @@
 import { callGrammar } from "../../kernel/engine/gbnf.ts"
 import { validator } from "../../kernel/syscall.ts"
 import { messageOf, toolName } from "../../kernel/tool.ts"
+import { isObject, problemOfSchema } from "../foreign-schema.ts"
+import { unprintable } from "../text.ts"
 import type { Description } from "./protocol.ts"
-import { isObject, problemOfSchema } from "./schemas.ts"
 
 /** Bytes of all descriptions of one plugin, as JSON. */
 const maxDescriptions = 256 * 1024
@@ -18,7 +19,7 @@ const problemOf = (tool: unknown): string | undefined => {
   if (typeof name !== "string" || !toolName.test(name))
     return `tool name ${JSON.stringify(name)} must match ${toolName}`
   const its = (problem: string) => `${name}: ${problem}`
-  if (typeof description !== "string" || description.trim() === "" || /[\n\r]/.test(description))
+  if (typeof description !== "string" || description.trim() === "" || unprintable.test(description))
     return its("needs a description of one line")
   if (description.length > 500) return its("its description is longer than 500 characters")
   if (!["pure", "reversible", "irreversible"].includes(effect as string))

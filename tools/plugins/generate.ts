@@ -1,6 +1,7 @@
 /** Arguments made up from a schema, at its edges: what fits it must never crash a tool. The same seed gives the same ones. */
 import type { JsonSchema } from "../../kernel/schema.ts"
 import type { Json } from "../../kernel/tool.ts"
+import { isObject } from "../foreign-schema.ts"
 
 type Random = () => number
 
@@ -42,9 +43,6 @@ const numbers = [0, 1, -1, 0.5, 1e21, -1e21, 2 ** 31, 2 ** 53]
 /** How deep values nest where nothing else ends them. */
 const depth = 4
 
-const isSchema = (value: unknown): value is JsonSchema =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
 const count = (value: unknown, otherwise: number): number => (typeof value === "number" ? value : otherwise)
 
 const string = ({ minLength, maxLength }: JsonSchema, next: Random): string => {
@@ -63,13 +61,13 @@ const number = (schema: JsonSchema, next: Random): number => {
 
 /** A value for a schema; it fits in all but rare cases, such as patterns, and whoever uses it checks that. */
 export const valueFor = (schema: unknown, root: JsonSchema, next: Random, deep = depth): Json => {
-  if (!isSchema(schema)) return pick(texts, next)
+  if (!isObject(schema)) return pick(texts, next)
   const of = (inner: unknown) => valueFor(inner, root, next, deep - 1)
   if ("const" in schema) return schema.const as Json
   if (Array.isArray(schema.enum)) return pick(schema.enum, next)
   if (typeof schema.$ref === "string") {
     const path = schema.$ref.split("/").slice(1)
-    return of(path.reduce<unknown>((at, key) => (isSchema(at) ? at[key] : undefined), root))
+    return of(path.reduce<unknown>((at, key) => (isObject(at) ? at[key] : undefined), root))
   }
   for (const key of ["anyOf", "oneOf"]) {
     const choices = schema[key]
@@ -77,7 +75,7 @@ export const valueFor = (schema: unknown, root: JsonSchema, next: Random, deep =
   }
   if (Array.isArray(schema.allOf)) return of(Object.assign({ ...schema, allOf: undefined }, ...schema.allOf))
   const type = Array.isArray(schema.type) ? pick(schema.type, next) : schema.type
-  if (type === "object" || isSchema(schema.properties)) return object(schema, of, next, deep)
+  if (type === "object" || isObject(schema.properties)) return object(schema, of, next, deep)
   if (type === "array") {
     const least = count(schema.minItems, 0)
     const most = Math.min(count(schema.maxItems, least + 3), least + 3)
@@ -90,7 +88,7 @@ export const valueFor = (schema: unknown, root: JsonSchema, next: Random, deep =
 }
 
 const object = (schema: JsonSchema, of: (inner: unknown) => Json, next: Random, deep: number): Json => {
-  const properties = isSchema(schema.properties) ? schema.properties : {}
+  const properties = isObject(schema.properties) ? schema.properties : {}
   const required = Array.isArray(schema.required) ? schema.required : []
   const chosen = Object.keys(properties).filter((key) => required.includes(key) || (deep > 0 && next() < 0.6))
   return Object.fromEntries(chosen.map((key) => [key, of(properties[key])]))
@@ -98,9 +96,9 @@ const object = (schema: JsonSchema, of: (inner: unknown) => Json, next: Random, 
 
 /** Arguments with one text of so many characters, where the schema has room for one; undefined where it has none. */
 export const longText = (schema: JsonSchema, args: Json, length: number): Json | undefined => {
-  const properties = isSchema(schema.properties) ? schema.properties : {}
+  const properties = isObject(schema.properties) ? schema.properties : {}
   const room = Object.entries(properties).find(
-    ([, of]) => isSchema(of) && of.type === "string" && !("enum" in of) && !("maxLength" in of)
+    ([, of]) => isObject(of) && of.type === "string" && !("enum" in of) && !("maxLength" in of)
   )
-  return room === undefined || !isSchema(args) ? undefined : { ...args, [room[0]]: "x".repeat(length) }
+  return room === undefined || !isObject(args) ? undefined : { ...args, [room[0]]: "x".repeat(length) }
 }

@@ -9,16 +9,15 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
-import type { JsonSchema } from "../../kernel/schema.ts"
 import type { AnyTool, ToolContext } from "../../kernel/tool.ts"
 import { Sandbox } from "../../sandbox/sandbox.ts"
+import { tidy, withoutSlow } from "../foreign-schema.ts"
 import { checked } from "./describe.ts"
-import { hashOf } from "./files.ts"
+import { type Snapshot, snapshotOf } from "./files.ts"
 import { grantedTo, once, PluginError, readManifest, type Source } from "./manifest.ts"
 import { startPlugin } from "./process.ts"
 import type { Plugin } from "./program.ts"
 import type { Description } from "./protocol.ts"
-import { withoutSlow } from "./schemas.ts"
 import { stateRoot } from "./state.ts"
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
@@ -51,7 +50,8 @@ const remember = (folder: string, file: string, tools: ReadonlyArray<unknown>): 
   renameSync(temporary, file)
 }
 
-const handleName = (plugin: Plugin): string => `plugin ${plugin.folder}`
+/** Two folders with the same files are two plugins: with states, and perhaps grants, of their own. */
+const handleName = (plugin: Plugin): string => `plugin ${plugin.stateRoot}`
 
 /** The process of a plugin that the calling process has open. It is started by the first call, and after it has ended. */
 const processOf = Effect.fnUntraced(function* (
@@ -67,30 +67,55 @@ const processOf = Effect.fnUntraced(function* (
 
 const toolOf =
   (plugin: Plugin) =>
-  (description: Description): AnyTool => ({
-    ...description,
-    ...(description.output === undefined ? {} : { output: withoutSlow(description.output) as JsonSchema }),
-    execute: (args, ctx) =>
-      Effect.flatMap(processOf(plugin, ctx), (started) =>
-        started
-          .call(description.name, args, ctx)
-          // What is left of a process that broke goes with its call, not with the next one.
-          .pipe(
-            Effect.ensuring(
-              Effect.suspend(() => (started.alive() ? Effect.void : ctx.handles.close(handleName(plugin))))
+  ({ input, output: said, ...description }: Description): AnyTool => {
+    const output = said && withoutSlow(said)
+    return {
+      ...description,
+      input: tidy(input),
+      ...(output === undefined ? {} : { output }),
+      execute: (args, ctx) =>
+        Effect.flatMap(processOf(plugin, ctx), (started) =>
+          started
+            .call(description.name, args, ctx)
+            // What is left of a process that broke goes with its call, not with the next one.
+            .pipe(
+              Effect.ensuring(
+                Effect.suspend(() => (started.alive() ? Effect.void : ctx.handles.close(handleName(plugin))))
+              )
             )
-          )
-      )
-  })
+        )
+    }
+  }
+
+/** A plugin as it is now, copied: what is checked from here on is what runs. */
+export const preparePlugin = Effect.fn("plugins.prepare")(function* (source: Source, home: string) {
+  const { folder: real } = yield* readManifest(source.folder)
+  const snapshot: Snapshot = yield* snapshotOf(real, home)
+  if (source.hash !== undefined && source.hash !== snapshot.hash)
+    return yield* new PluginError({
+      message: `the plugin ${source.from ?? source.folder} was changed while it was loaded`,
+      hint: "look at what it is now, and agree to it again"
+    })
+  const { manifest } = yield* readManifest(snapshot.folder)
+  const permissions = yield* grantedTo(source, manifest)
+  const { folder, modules } = snapshot
+  const plugin: Plugin = {
+    folder,
+    modules,
+    manifest,
+    permissions,
+    stateRoot: stateRoot(home, manifest.name, real)
+  }
+  return { plugin, snapshot }
+})
 
 /** The tools of one plugin. `home` is noos's own folder, for what is kept of it and for its state. */
 export const loadPlugin = Effect.fn("plugins.load")(function* (source: Source, home: string) {
-  const { folder, manifest } = yield* readManifest(source.folder)
-  const permissions = yield* grantedTo(source, manifest)
-  const plugin = { folder, manifest, permissions, stateRoot: stateRoot(home, manifest.name, folder) }
+  const { plugin, snapshot } = yield* preparePlugin(source, home)
+  const { manifest, permissions } = plugin
   const cache = join(home, "cache", "plugins")
   const key = createHash("sha256")
-    .update(`${yield* hashOf(folder)} ${JSON.stringify(permissions)} ${surroundings}`)
+    .update(`${snapshot.hash} ${JSON.stringify(permissions)} ${surroundings}`)
     .digest("hex")
   const file = join(cache, `${key}.json`)
   const unusable = (message: string) =>

@@ -66,7 +66,7 @@ export const readManifest = Effect.fn("plugins.readManifest")(function* (path: s
   if (!exists(path, "isDirectory")) return yield* wrong(`no such plugin: ${path}`, "name the plugin's folder")
   const folder = realpathSync(path)
   const file = join(folder, manifestName)
-  if (!exists(file, "isFile"))
+  if (!exists(file, "isFile") || !realpathSync(file).startsWith(folder + sep))
     return yield* wrong(
       `${path} is no plugin: it has no ${manifestName}`,
       "`noos tool new NAME` makes a plugin"
@@ -113,6 +113,8 @@ export interface Source {
   readonly from?: string
   /** The file that keeps its grant under that name. Default: noos.json. */
   readonly grants?: string
+  /** What `fingerprintOf` gave when it was agreed to: anything else is not loaded. */
+  readonly hash?: string
 }
 
 /** Each folder once, as it was named first. */

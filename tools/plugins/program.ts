@@ -4,13 +4,14 @@ import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import type { Mount, Start, Workspace } from "../../sandbox/sandbox.ts"
 import type { Manifest, Permissions } from "./manifest.ts"
-import { packagesBeside } from "./packages.ts"
 import { maxLine, places } from "./protocol.ts"
 import { stateFor } from "./state.ts"
 
 /** A plugin that may be started: its manifest read, its permissions granted. */
 export interface Plugin {
+  /** Of its copy, as its packages are: see files.ts. */
   readonly folder: string
+  readonly modules: string
   readonly manifest: Manifest
   readonly permissions: Permissions
   /** On the host, for its files that stay. */
@@ -32,14 +33,17 @@ export const hooks = `${places.noos}/tools/plugins/hooks${extension}`
 export const host = `${places.noos}/tools/plugins/host${extension}`
 const effect = () => dirname(createRequire(import.meta.url).resolve("effect/package.json"))
 
-const mountsOf = ({ folder, permissions, stateRoot }: Plugin, workspace: Workspace): ReadonlyArray<Mount> => [
+const mountsOf = (
+  { folder, modules, permissions, stateRoot }: Plugin,
+  workspace: Workspace
+): ReadonlyArray<Mount> => [
   { from: realpathSync(process.execPath), to: node },
   { from: join(root, "package.json"), to: `${places.noos}/package.json` },
   { from: import.meta.dirname, to: dirname(host) },
   { from: join(root, `kernel/schema${extension}`), to: `${places.noos}/kernel/schema${extension}` },
   { from: realpathSync(effect()), to: `${places.noos}/node_modules/effect` },
   { from: folder, to: places.plugin },
-  ...[...packagesBeside(folder)].map(([name, from]) => ({ from, to: `/node_modules/${name}` })),
+  { from: modules, to: "/node_modules" },
   ...(permissions.state === true
     ? [{ from: stateFor(stateRoot, workspace.root), to: places.state, write: true }]
     : [])

@@ -168,7 +168,8 @@ layer(Bubblewrap.layer, { excludeTestServices: true })("loadPlugin", (it) => {
       const second = yield* load
       assert.notStrictEqual(second, first)
       const cache = join(home, "cache/plugins")
-      for (const file of readdirSync(cache)) writeFileSync(join(cache, file), "not JSON")
+      for (const file of readdirSync(cache).filter((name) => name.endsWith(".json")))
+        writeFileSync(join(cache, file), "not JSON")
       assert.notStrictEqual(yield* load, second)
     }).pipe(Effect.scoped)
   )
