@@ -97,7 +97,7 @@ export interface Workspace {
   /** Runs one command to its end. Never fails for what the command does; fails when it cannot be run at all. */
   readonly run: (
     argv: readonly [string, ...ReadonlyArray<string>],
-    options?: { readonly stdin?: string; readonly cwd?: string; readonly limits?: Partial<Limits> }
+    options?: Start & { readonly stdin?: string }
   ) => Effect.Effect<Completed, ToolError>
   /** Starts a program that goes on running. It is gone, with all that it started, when the scope has closed. */
   readonly start: (

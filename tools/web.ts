@@ -1,45 +1,65 @@
 /** Reading the web without a browser. */
+import { realpathSync } from "node:fs"
+import { createRequire } from "node:module"
+import { basename, dirname, join, sep } from "node:path"
 import { Effect } from "effect"
-import { execa } from "execa"
 import { defineTool, refuse, ToolError } from "../kernel/tool.ts"
 import type { HttpResponse } from "../sandbox/egress.ts"
-import { systemPath } from "../sandbox/launch.ts"
+import { nodeInside } from "../sandbox/network.ts"
+import type { Completed, Mount, Workspace } from "../sandbox/sandbox.ts"
 import type { Page, Readable } from "./readable.ts"
 
-/** Bounds of the program that reads a page. */
-const seconds = 10
-const memoryMiB = 256
+/** Wall clock of the program that reads a page, seconds; its heap, MiB; bytes of what it gives. */
+const bounds = { seconds: 10, heap: 256, output: 32 * 1024 * 1024 }
 
-const program = import.meta.filename.replace(/web(\.[jt]s)$/, "readable$1")
+/** Where the program and its libraries are in the sandbox. */
+const inside = "/opt/noos/reader"
 
-/** No more is granted than to read files: it has its own libraries to load. The processor time outlives us if we are killed. */
-const reader = [
-  ...[`--cpu=${seconds}`, "--core=0", "--", process.execPath, "--permission", "--allow-fs-read=*"],
-  ...[`--max-old-space-size=${memoryMiB}`, "--disable-warning=ExperimentalWarning", program]
-]
-
-/** The readable text of a page, made by a program that is ended when it takes too much. */
-const readableOf = (page: Page): Effect.Effect<Readable, ToolError> =>
-  Effect.tryPromise({
-    try: async (signal) => {
-      const { stdout } = await execa("prlimit", reader, {
-        input: JSON.stringify(page),
-        cwd: "/",
-        env: { PATH: systemPath },
-        extendEnv: false,
-        cancelSignal: signal,
-        forceKillAfterDelay: false,
-        killSignal: "SIGKILL"
-      })
-      return JSON.parse(stdout) as Readable
-    },
-    catch: () => new ToolError({ code: "failed", message: `too much of a page to be read: ${page.url}` })
-  }).pipe(
-    Effect.timeoutOrElse({
-      duration: `${seconds} seconds`,
-      orElse: () => refuse("timeout", `the page takes more than ${seconds} s to read: ${page.url}`)
-    })
+/**
+ * The program, and what it has to see: itself and the folder of packages that its libraries lie in, which in an installed noos
+ * holds the program too.
+ */
+const reader = (): { readonly program: string; readonly mounts: ReadonlyArray<Mount> } => {
+  const program = import.meta.filename.replace(/web(\.[jt]s)$/, "readable$1")
+  const library = realpathSync(createRequire(import.meta.url).resolve("parse5"))
+  const packages = library.slice(
+    0,
+    library.indexOf(`${sep}node_modules${sep}`) + sep.length + "node_modules".length
   )
+  const seen = { from: packages, to: `${inside}/node_modules` }
+  if (program.startsWith(packages + sep))
+    return { program: seen.to + program.slice(packages.length), mounts: [seen] }
+  const own = { from: program, to: `${inside}/tools/${basename(program)}` }
+  const type = { from: join(dirname(program), "../package.json"), to: `${inside}/package.json` }
+  return { program: own.to, mounts: [seen, own, type] }
+}
+
+/** The readable text of a page, made in the sandbox, where there is neither the workspace nor a network. */
+const readableOf = Effect.fnUntraced(function* (workspace: Workspace, page: Page) {
+  const { mounts, program } = reader()
+  const ended = yield* workspace.run(
+    [nodeInside.to, `--max-old-space-size=${bounds.heap}`, "--disable-warning=ExperimentalWarning", program],
+    {
+      stdin: JSON.stringify(page),
+      workspace: "none",
+      mounts: [nodeInside, ...mounts],
+      limits: { seconds: bounds.seconds, memoryMiB: 1024 * 1024, outputBytes: bounds.output }
+    }
+  )
+  if (ended.reason === "timeout")
+    return yield* refuse("timeout", `the page takes more than ${bounds.seconds} s to read: ${page.url}`)
+  const read = yield* Effect.try({
+    try: () => JSON.parse(ended.stdout) as Readable,
+    catch: () => new ToolError({ code: "failed", message: whyUnread(ended, page.url) })
+  })
+  return read
+})
+
+const whyUnread = ({ exitCode, reason, signal, stderr }: Completed, url: string): string => {
+  if (reason !== "exit" || signal !== null || /heap out of memory/i.test(stderr))
+    return `too much of a page to be read: ${url}`
+  return `the page could not be read (exit ${exitCode}): ${stderr.trim().split("\n")[0]?.slice(0, 200)}`
+}
 
 const htmlTypes = ["text/html", "application/xhtml+xml"]
 const textTypes =
@@ -121,7 +141,9 @@ export const webFetch = defineTool({
           retryable: status === 429 || status >= 500
         })
       const { html, text } = yield* textOf(response)
-      const page = html ? yield* readableOf({ html: text, url: response.url }) : { title: "", text }
+      const page = html
+        ? yield* readableOf(workspace, { html: text, url: response.url })
+        : { title: "", text }
       return { url: response.url, ...page }
     }),
   toModel: ({ title, text }) => (title === "" ? text : `# ${title}\n\n${text}`)

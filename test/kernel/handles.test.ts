@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Deferred, Effect, Layer } from "effect"
 import { fast } from "../../agents/programs.ts"
 import { embeddedModel } from "../../cli/environment.ts"
 import { processCalls } from "../../kernel/calls.ts"
@@ -11,6 +11,7 @@ import { LlamaEngine } from "../../kernel/engine/llama.ts"
 import { Journal } from "../../kernel/journal.ts"
 import { Kernel } from "../../kernel/kernel.ts"
 import { Syscalls } from "../../kernel/syscall.ts"
+import { defineTool } from "../../kernel/tool.ts"
 import { Bubblewrap } from "../../sandbox/bubblewrap.ts"
 import { Sandbox } from "../../sandbox/sandbox.ts"
 import { code } from "../../tools/code.ts"
@@ -113,4 +114,42 @@ describe("what a process holds open", () => {
         Effect.tap((mark) => Effect.sync(() => assert.deepStrictEqual(running(mark), [])))
       )
   )
+
+  it.live("is released after the call that uses it has been cancelled", () => {
+    const log: Array<string> = []
+    const said = (what: string) => Effect.sync(() => void log.push(what))
+    return Effect.gen(function* () {
+      const kernel = yield* Kernel
+      const journal = yield* Journal
+      const entered = yield* Deferred.make<void>()
+      const holds = defineTool({
+        name: "holds",
+        description: "For tests.",
+        input: { type: "object" },
+        effect: "pure",
+        execute: (_: object, { handles }) =>
+          handles
+            .open(
+              "thing",
+              Effect.acquireRelease(said("opened"), () => said("released"))
+            )
+            .pipe(
+              Effect.andThen(Deferred.succeed(entered, undefined)),
+              Effect.andThen(Effect.as(Effect.never, "never")),
+              Effect.onInterrupt(() => said("cancelled"))
+            )
+      })
+      const workspace = yield* (yield* Sandbox).open(mkdtempSync(join(home, "ws-")))
+      const run = yield* journal.beginRun({ task: "test", workspace: home, model: "nano" })
+      const task = script(["holds", {}])
+      const pid = yield* kernel.spawn({ run, program: fast(0), task, workspace, tools: [holds] })
+      yield* Deferred.await(entered)
+      yield* kernel.kill(pid, "KILL")
+      assert.strictEqual((yield* kernel.wait(pid)).status, "killed")
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(live),
+      Effect.tap(() => Effect.sync(() => assert.deepStrictEqual(log, ["opened", "cancelled", "released"])))
+    )
+  })
 })
