@@ -92,7 +92,7 @@ describe("noos mcp", () => {
     // A server that may reach the network, so that its tools reach past the workspace.
     const own = server("usual", { grant: { net: ["example.com"] } })
     writeFileSync(join(folder, "noos.json"), JSON.stringify({ mcp: { own } }))
-    assert.strictEqual((await command("trust", "--workspace", folder)).exitCode, 0)
+    assert.strictEqual((await command("trust", "--yes", "--workspace", folder)).exitCode, 0)
     for (const [flags, says] of [
       [[], /^error denied: .*own_fails reaches outside the workspace/],
       [["--yes"], /^error failed: no such customer/]

@@ -185,7 +185,10 @@ describe("code in Python", () => {
       yield* Effect.scoped(
         Effect.gen(function* () {
           const { said } = yield* cellsIn("python")
-          yield* said(`import subprocess; p = subprocess.Popen(['sleep', '${id}'])`)
+          // Once it has said something, /proc tells its command line: not so right after execve(2).
+          yield* said(
+            `import subprocess as s; p = s.Popen(['sh', '-c', 'echo up; exec sleep ${id}'], stdout=s.PIPE); p.stdout.readline()`
+          )
           expect(running(id).length).toBe(1)
         })
       )
