@@ -115,6 +115,8 @@ export const makeLauncher: Effect.Effect<Launcher, never, Scope.Scope> = Effect.
       Effect.promise(() => begun.promise),
       gone
     )
+    /** Bytes that were read and not reported yet: a message for each little piece would cost more than the piece. */
+    const due = { stdout: 0, stderr: 0 }
     const written = (data: string | Uint8Array) =>
       Effect.callback<void>((resume) => {
         writers.push(() => resume(Effect.void))
@@ -124,7 +126,12 @@ export const makeLauncher: Effect.Effect<Launcher, never, Scope.Scope> = Effect.
       write: (data) => Effect.raceFirst(written(data), gone),
       read: Queue.take(said).pipe(
         Effect.tap(({ stream, bytes }) =>
-          Effect.sync(() => order({ taken: { stream, bytes: bytes.length } }))
+          Effect.sync(() => {
+            due[stream] += bytes.length
+            if (due[stream] < job.limits.outputBytes / 2) return
+            order({ taken: { stream, bytes: due[stream] } })
+            due[stream] = 0
+          })
         ),
         Effect.catch(() => Effect.succeed(undefined))
       ),
