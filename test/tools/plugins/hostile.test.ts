@@ -121,7 +121,7 @@ layer(Bubblewrap.layer, { excludeTestServices: true })("a plugin that", (it) => 
         spins: "for (;;);",
         prints: "for (;;) { await new Promise((r) => setTimeout(r, 1)); console.log('still') }",
         // Answers, and then hears nothing any more: not even a call that is more than a pipe holds.
-        leaves: "setTimeout(() => { for (;;); }, 10); return 'left'"
+        leaves: "setTimeout(() => { for (;;); }, 0); return 'left'"
       }
       const call = yield* loaded({ tools: { ...tools, ...fine }, seconds: 2 }, yield* workspace)
       for (const name of ["spins", "prints"]) {
