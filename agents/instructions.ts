@@ -1,7 +1,7 @@
 /** What a process is told of its folder before its task: AGENTS.md (https://agents.md), and which skills there are. */
 import { Effect } from "effect"
 import type { Instructions } from "../kernel/kernel.ts"
-import type { AnyTool, ToolError } from "../kernel/tool.ts"
+import type { AnyTool } from "../kernel/tool.ts"
 import type { Workspace } from "../sandbox/sandbox.ts"
 import { findSkills, type SkillFolder, skillsText, skillTool } from "../tools/skills.ts"
 
@@ -29,7 +29,7 @@ const untrusted = (source: string) => ({ integrity: "untrusted", source }) as co
 export const briefing = Effect.fn("briefing")(function* (
   workspace: Workspace,
   folders: ReadonlyArray<SkillFolder> = []
-): Effect.fn.Return<Briefing, ToolError> {
+): Effect.fn.Return<Briefing> {
   const agents = yield* workspace.readFile(name, { maxBytes: most }).pipe(
     Effect.map(({ bytes }) => new TextDecoder().decode(bytes).trim()),
     // Missing, or no file: then it says nothing.

@@ -87,8 +87,9 @@ const folders = Effect.fnUntraced(function* ({ config }: Sources, workspace: Wor
 
 /** What a folder and the person add. What is connected to or read stays open until the scope closes. */
 export const added = Effect.fn("added")(function* (sources: Sources, workspace: Workspace) {
-  const told = yield* briefing(workspace, yield* folders(sources, workspace)).pipe(
-    Effect.mapError((e) => usage(e.message, "see the skills of the folder and of `$NOOS_HOME/skills`"))
+  const told = yield* folders(sources, workspace).pipe(
+    Effect.mapError((e) => usage(e.message, "see `$NOOS_HOME/skills`")),
+    Effect.flatMap((found) => briefing(workspace, found))
   )
   const tools = [...told.tools, ...(yield* fromPlugins(sources)), ...(yield* fromServers(sources, workspace))]
   const names = [...standing, ...tools].map(({ name }) => name)

@@ -8,7 +8,7 @@
  * They are gone, too, with a call that is cancelled.
  */
 import { Effect } from "effect"
-import { defineTool, type ToolContext, ToolError } from "../kernel/tool.ts"
+import { defineTool, type ToolContext } from "../kernel/tool.ts"
 import { defaultLimits } from "../sandbox/bubblewrap.ts"
 import {
   type Cell,
@@ -19,9 +19,7 @@ import {
   type Recorded,
   rebuild
 } from "./code/interpreter.ts"
-
-/** The longest time a call may ask for, seconds. */
-const maxSeconds = 3600
+import { checkSeconds } from "./interactive.ts"
 
 interface Args {
   readonly language: Language
@@ -73,11 +71,7 @@ export const code = defineTool({
     { language, code, seconds = defaultLimits.seconds }: Args,
     ctx: ToolContext
   ) {
-    if (!(seconds > 0 && seconds <= maxSeconds))
-      return yield* new ToolError({
-        code: "bad_input",
-        message: `seconds must be above 0, up to ${maxSeconds}`
-      })
+    yield* checkSeconds(seconds)
     const held = yield* ctx.handles.open(`code ${language}`, open(ctx, language))
     const { interpreter, past } = held
     held.past = []

@@ -7,8 +7,17 @@
  */
 import { randomBytes } from "node:crypto"
 import { Effect, Exit, Option, Scope } from "effect"
-import type { ToolError } from "../kernel/tool.ts"
+import { badInput, type ToolError } from "../kernel/tool.ts"
 import type { Completed, Output, Session } from "../sandbox/sandbox.ts"
+
+/** The longest time a call may ask for, seconds. */
+const maxSeconds = 3600
+
+/** Refuses a time that no call may take. */
+export const checkSeconds = (seconds: number): Effect.Effect<void, ToolError> =>
+  seconds > 0 && seconds <= maxSeconds
+    ? Effect.void
+    : Effect.fail(badInput(`seconds must be above 0, up to ${maxSeconds}`))
 
 export const newMark = (): string => randomBytes(16).toString("hex")
 

@@ -2,11 +2,9 @@
 import { Effect } from "effect"
 import { defineTool, type ToolContext, ToolError } from "../kernel/tool.ts"
 import { defaultLimits, refusedTexts } from "../sandbox/bubblewrap.ts"
+import { checkSeconds } from "./interactive.ts"
 import { type Ended, openShell, type Recorded, runIn, stateAfter } from "./shell-process.ts"
 import { quote } from "./shell-text.ts"
-
-/** The longest time a call may ask for, seconds. */
-const maxSeconds = 3600
 
 interface Args {
   readonly command: string | ReadonlyArray<string>
@@ -52,8 +50,7 @@ export const shell = defineTool({
     { handles, history, workspace }: ToolContext
   ) {
     const refuse = (message: string) => new ToolError({ code: "bad_input", message })
-    if (!(seconds > 0 && seconds <= maxSeconds))
-      return yield* refuse(`seconds must be above 0, up to ${maxSeconds}`)
+    yield* checkSeconds(seconds)
     const words = typeof command === "string" ? [command] : command
     if (typeof command !== "string" && (words[0] ?? "") === "") return yield* refuse("no command")
     const refused = refusedTexts(words)

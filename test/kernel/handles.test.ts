@@ -3,39 +3,24 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer } from "effect"
+import { Deferred, Effect } from "effect"
 import { fast } from "../../agents/programs.ts"
-import { embeddedModel } from "../../cli/environment.ts"
 import { processCalls } from "../../kernel/calls.ts"
-import { LlamaEngine } from "../../kernel/engine/llama.ts"
 import { Journal } from "../../kernel/journal.ts"
 import { Kernel } from "../../kernel/kernel.ts"
-import { Syscalls } from "../../kernel/syscall.ts"
 import { defineTool } from "../../kernel/tool.ts"
-import { Bubblewrap } from "../../sandbox/bubblewrap.ts"
 import { Sandbox } from "../../sandbox/sandbox.ts"
 import { code } from "../../tools/code.ts"
 import { mcpTools } from "../../tools/mcp/index.ts"
 import { loadPlugins } from "../../tools/plugins/index.ts"
 import { shell } from "../../tools/shell.ts"
-import { longScript as script, scripted } from "../fixtures/scripted-engine.ts"
+import { longScript as script } from "../fixtures/scripted-engine.ts"
+import { scriptedKernel } from "../fixtures/scripted-kernel.ts"
 import { marker, running } from "../sandbox/workspace.ts"
 
 const home = mkdtempSync(join(tmpdir(), "noos-handles-"))
 afterAll(() => rmSync(home, { recursive: true, force: true }))
-const live = Kernel.layer.pipe(
-  Layer.provideMerge(
-    Layer.mergeAll(
-      Syscalls.layer,
-      Bubblewrap.layer,
-      Layer.provide(
-        scripted,
-        LlamaEngine.layer({ modelPath: embeddedModel, sequences: 2, contextSize: 4096 })
-      )
-    )
-  ),
-  Layer.provideMerge(Journal.layer(join(home, "journal.db")))
-)
+const live = scriptedKernel(home, 4096)
 const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 
 describe("what a process holds open", () => {

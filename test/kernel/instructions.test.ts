@@ -2,36 +2,21 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, layer } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect } from "effect"
 import { briefing } from "../../agents/instructions.ts"
 import { fast } from "../../agents/programs.ts"
-import { embeddedModel } from "../../cli/environment.ts"
 import { processCalls } from "../../kernel/calls.ts"
 import { Engine } from "../../kernel/engine/engine.ts"
-import { LlamaEngine } from "../../kernel/engine/llama.ts"
 import { Journal } from "../../kernel/journal.ts"
 import { type Instructions, Kernel } from "../../kernel/kernel.ts"
 import { memoryCalls } from "../../kernel/memory/calls.ts"
-import { Syscalls } from "../../kernel/syscall.ts"
-import { Bubblewrap } from "../../sandbox/bubblewrap.ts"
 import { Sandbox } from "../../sandbox/sandbox.ts"
-import { longScript as script, scripted } from "../fixtures/scripted-engine.ts"
+import { longScript as script } from "../fixtures/scripted-engine.ts"
+import { scriptedKernel } from "../fixtures/scripted-kernel.ts"
 
 const home = mkdtempSync(join(tmpdir(), "noos-instructions-"))
 afterAll(() => rmSync(home, { recursive: true, force: true }))
-const live = Kernel.layer.pipe(
-  Layer.provideMerge(
-    Layer.mergeAll(
-      Syscalls.layer,
-      Bubblewrap.layer,
-      Layer.provide(
-        scripted,
-        LlamaEngine.layer({ modelPath: embeddedModel, sequences: 2, contextSize: 2048 })
-      )
-    )
-  ),
-  Layer.provideMerge(Journal.layer(join(home, "journal.db")))
-)
+const live = scriptedKernel(home, 2048)
 
 const workspaceWith = Effect.fnUntraced(function* (files: { readonly [path: string]: string }) {
   const folder = mkdtempSync(join(home, "ws-"))

@@ -2,45 +2,27 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, describe, layer } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
 import { fast } from "../../agents/programs.ts"
-import { embeddedModel } from "../../cli/environment.ts"
 import { spentTokens } from "../../kernel/budget.ts"
 import { processCalls } from "../../kernel/calls.ts"
-import { LlamaEngine } from "../../kernel/engine/llama.ts"
-import { type KernelEvent, Observer } from "../../kernel/event.ts"
+import type { KernelEvent } from "../../kernel/event.ts"
 import { Journal } from "../../kernel/journal.ts"
 import { Kernel, type Spawn } from "../../kernel/kernel.ts"
 import type { Process } from "../../kernel/process.ts"
-import { Syscalls } from "../../kernel/syscall.ts"
 import type { AnyTool } from "../../kernel/tool.ts"
-import { Bubblewrap } from "../../sandbox/bubblewrap.ts"
 import { Sandbox } from "../../sandbox/sandbox.ts"
 import { gateOf } from "../fixtures/gate.ts"
-import { script, scripted } from "../fixtures/scripted-engine.ts"
+import { script } from "../fixtures/scripted-engine.ts"
+import { scriptedKernel } from "../fixtures/scripted-kernel.ts"
 
 // The real engine and KV cache, a real journal; what the model writes is scripted (see the fixture).
 const home = mkdtempSync(join(tmpdir(), "noos-processes-"))
 afterAll(() => rmSync(home, { recursive: true, force: true }))
 const watchers = new Set<(e: KernelEvent) => void>()
-const live = Kernel.layer.pipe(
-  Layer.provideMerge(
-    Layer.mergeAll(
-      Syscalls.layer,
-      Bubblewrap.layer,
-      Layer.provide(
-        scripted,
-        LlamaEngine.layer({ modelPath: embeddedModel, sequences: 2, contextSize: 2048 })
-      )
-    )
-  ),
-  Layer.provideMerge(Journal.layer(join(home, "journal.db"))),
-  Layer.provide(
-    Layer.succeed(Observer, (e: KernelEvent) => {
-      for (const watch of watchers) watch(e)
-    })
-  )
-)
+const live = scriptedKernel(home, 2048, (e) => {
+  for (const watch of watchers) watch(e)
+})
 
 const start = Effect.fnUntraced(function* (task: string, options: Partial<Spawn> = {}) {
   const workspace = yield* (yield* Sandbox).open(home)

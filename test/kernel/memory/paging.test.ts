@@ -2,40 +2,24 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, describe, layer } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect } from "effect"
 import { fast } from "../../../agents/programs.ts"
-import { embeddedModel } from "../../../cli/environment.ts"
 import { Engine } from "../../../kernel/engine/engine.ts"
-import { LlamaEngine } from "../../../kernel/engine/llama.ts"
-import { type KernelEvent, Observer } from "../../../kernel/event.ts"
+import type { KernelEvent } from "../../../kernel/event.ts"
 import { Journal } from "../../../kernel/journal.ts"
 import { Kernel, type Spawn } from "../../../kernel/kernel.ts"
 import { memoryCalls } from "../../../kernel/memory/calls.ts"
 import { Memories } from "../../../kernel/memory/memories.ts"
-import { Syscalls } from "../../../kernel/syscall.ts"
 import { defineTool } from "../../../kernel/tool.ts"
-import { Bubblewrap } from "../../../sandbox/bubblewrap.ts"
 import { Sandbox } from "../../../sandbox/sandbox.ts"
-import { longScript as script, scripted } from "../../fixtures/scripted-engine.ts"
+import { longScript as script } from "../../fixtures/scripted-engine.ts"
+import { scriptedKernel } from "../../fixtures/scripted-kernel.ts"
 
 // The real engine and KV cache, a real journal; what the model writes is scripted (see the fixture).
 const home = mkdtempSync(join(tmpdir(), "noos-paging-"))
 afterAll(() => rmSync(home, { recursive: true, force: true }))
 const told: Array<KernelEvent> = []
-const live = Kernel.layer.pipe(
-  Layer.provideMerge(
-    Layer.mergeAll(
-      Syscalls.layer,
-      Bubblewrap.layer,
-      Layer.provide(
-        scripted,
-        LlamaEngine.layer({ modelPath: embeddedModel, sequences: 2, contextSize: 1024 })
-      )
-    )
-  ),
-  Layer.provideMerge(Journal.layer(join(home, "journal.db"))),
-  Layer.provide(Layer.succeed(Observer, (e: KernelEvent) => told.push(e)))
-)
+const live = scriptedKernel(home, 1024, (e) => told.push(e))
 
 /** A page of a book that has one line of its own, among words that are on every page. */
 const pageOf = (n: number) =>
