@@ -32,7 +32,7 @@ interface Track {
   tokens: number
 }
 
-const doing = { Prefill: "read", Restore: "read again", Decode: "write" } as const
+const doing = { Prefill: "read", Restore: "read again", Decode: "write", Weigh: "weigh" } as const
 
 /** The engine's track has the number that no process gets; theirs have their pids. */
 const engine = 2 ** 31 - 1

@@ -1,6 +1,6 @@
 /** Budgets: what a process and its family may use, and how it is handed down and back. */
 import { Effect } from "effect"
-import type { Process } from "./process.ts"
+import type { Process, Usage } from "./process.ts"
 import { badInput, ToolError } from "./tool.ts"
 
 /**
@@ -27,11 +27,30 @@ export const nothing: Slice = { tokens: 0, syscalls: 0, processes: 0 }
 export const defaultBudget: Budget = { tokens: 1_000_000, seconds: 3600, syscalls: 1000, processes: 64 }
 
 /** A family member, as far as its budget goes. */
-export type Holder = Pick<Process, "budget" | "usage" | "lent">
+export interface Holder extends Pick<Process, "budget" | "usage" | "lent" | "pooled"> {
+  readonly parent: Holder | undefined
+}
 
 /** Tokens that it has spent, with what its children hold or used. */
-export const spentTokens = (p: Holder): number =>
-  p.usage.prefillTokens + p.usage.generatedTokens + p.lent.tokens
+export const spentTokens = ({ lent, usage }: Holder): number =>
+  usage.prefillTokens + usage.generatedTokens + usage.valueTokens + lent.tokens
+
+/** It and all whose budget it spends. */
+const payers = (p: Holder): ReadonlyArray<Holder> =>
+  p.pooled && p.parent !== undefined ? [p, ...payers(p.parent)] : [p]
+
+/** It has used so much, and so has who pays for it. */
+export const spend = (p: Holder, what: keyof Usage, count: number): void => {
+  for (const payer of payers(p)) payer.usage[what] += count
+}
+
+/** The budget that so many more tokens would break, if any. */
+export const overTokens = (p: Holder, tokens: number): Budget | undefined =>
+  payers(p).find((payer) => spentTokens(payer) + tokens > payer.budget.tokens)?.budget
+
+/** The budget that its syscalls have broken, if any. */
+export const overSyscalls = (p: Holder): Budget | undefined =>
+  payers(p).find(({ budget, lent, usage }) => usage.syscalls + lent.syscalls > budget.syscalls)?.budget
 
 /** What it could still hand on. */
 export const remaining = (p: Holder): Slice => ({
@@ -40,24 +59,31 @@ export const remaining = (p: Holder): Slice => ({
   processes: p.budget.processes - p.lent.processes
 })
 
-/** A parent hands a slice on, and counts the child itself. */
-export const lend = (parent: { lent: Slice }, slice: Slice): void => {
-  const { processes, syscalls, tokens } = parent.lent
-  parent.lent = {
-    tokens: tokens + slice.tokens,
-    syscalls: syscalls + slice.syscalls,
-    processes: processes + slice.processes + 1
+const add = (parent: Holder, { processes, syscalls, tokens }: Slice): void => {
+  for (const payer of payers(parent)) {
+    const { lent } = payer
+    payer.lent = {
+      tokens: lent.tokens + tokens,
+      syscalls: lent.syscalls + syscalls,
+      processes: lent.processes + processes
+    }
   }
 }
 
+/** A parent hands a slice on, and counts the child itself. One that spends the parent's own holds nothing. */
+export const lend = (parent: Holder, child: Pick<Holder, "budget" | "pooled">): void => {
+  const { processes, syscalls, tokens } = child.budget
+  add(parent, child.pooled ? { ...nothing, processes: 1 } : { tokens, syscalls, processes: processes + 1 })
+}
+
 /** A child that has ended gives back all that it and its own children did not use. */
-export const giveBack = (parent: { lent: Slice }, child: Holder): void => {
+export const giveBack = (parent: Holder, child: Holder): void => {
   const { syscalls, tokens } = remaining(child)
-  parent.lent = {
-    tokens: parent.lent.tokens - Math.max(0, tokens),
-    syscalls: parent.lent.syscalls - Math.max(0, syscalls),
-    processes: parent.lent.processes - child.budget.processes - 1
-  }
+  const unused = { tokens: -Math.max(0, tokens), syscalls: -Math.max(0, syscalls) }
+  add(
+    parent,
+    child.pooled ? { ...nothing, processes: -1 } : { ...unused, processes: -child.budget.processes - 1 }
+  )
 }
 
 /** The share of what a parent has left that a child gets when it asks for nothing else. */
@@ -107,6 +133,17 @@ export const budgetOf = (
   return budget.tokens > 0 && budget.syscalls > 0 && seconds > 0
     ? Effect.succeed(budget)
     : limit("too little of the budget is left for a child")
+}
+
+/** The budget of a child that spends its parent's: all that is left of it. It may have no children. */
+export const pooledBudget = (parent: Process, now: number): Effect.Effect<Budget, ToolError> => {
+  const left = remaining(parent)
+  const seconds = parent.budget.seconds - (now - parent.started) / 1000
+  if (left.processes < 1)
+    return limit(`all ${parent.budget.processes} processes that it may have at a time are taken`)
+  return left.tokens > 0 && left.syscalls > 0 && seconds > 0
+    ? Effect.succeed({ ...left, seconds, processes: 0 })
+    : limit("it is spent")
 }
 
 const limit = (message: string) =>

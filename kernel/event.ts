@@ -34,7 +34,7 @@ export type KernelEvent =
       readonly ms: number
       readonly items: ReadonlyArray<{
         readonly pid: number
-        readonly does: "Prefill" | "Restore" | "Decode"
+        readonly does: "Prefill" | "Restore" | "Decode" | "Weigh"
         readonly tokens: number
       }>
     }

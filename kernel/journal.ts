@@ -85,11 +85,11 @@ export class Journal extends Context.Service<
     }) => Effect.Effect<number, JournalError>
     /** Once a run: a second end is refused. */
     readonly endRun: (run: number, status: ExitStatus) => Effect.Effect<void, JournalError>
-    /** A new process, `ready`. Gives its pid. A forked one shares the pages that its parent has now. */
+    /** A new process, `ready`. Gives its pid. A forked one shares the pages that its origin has now. */
     readonly spawn: (process: {
       readonly run: number
       readonly parent?: number
-      readonly forked?: boolean
+      readonly origin?: number
       readonly program: string
       readonly priority?: number
       readonly budget?: object
@@ -208,7 +208,7 @@ const make: Effect.Effect<Journal["Service"], never, SqlClient.SqlClient> = Effe
   const spawn: Journal["Service"]["spawn"] = Effect.fn("Journal.spawn")(function* (child) {
     const at = yield* now
     const budget = yield* json(child.budget ?? {})
-    const origin = child.forked === true ? (child.parent ?? null) : null
+    const origin = child.origin ?? null
     const [row] = yield* sql<{ pid: number }>`
       INSERT INTO processes
         (run, parent, origin, shared, layout, program, state, why, priority, budget, usage, created, updated)

@@ -3,7 +3,7 @@
  */
 import { Clock, Context, Deferred, Effect, Layer, Queue, Scope } from "effect"
 import type { Workspace } from "../sandbox/sandbox.ts"
-import { type Budget, budgetOf, lend, nothing } from "./budget.ts"
+import { type Budget, budgetOf, lend, nothing, pooledBudget, spend } from "./budget.ts"
 import { exit } from "./calls.ts"
 import { Engine, type EngineError } from "./engine/engine.ts"
 import { callGrammar } from "./engine/gbnf.ts"
@@ -20,19 +20,23 @@ import { Pager } from "./memory/pager.ts"
 import { makeWindow } from "./memory/window.ts"
 import {
   alive,
+  type Came,
   type Exit,
   type Message,
   type Process,
   type Program,
   type Signal,
+  type Stop,
   silent,
+  type Traced,
   unused
 } from "./process.ts"
 import { askSummary, message, resultText, type Span } from "./prompt.ts"
 import { newborn } from "./scheduler.ts"
 import { type Calls, selfOf } from "./self.ts"
-import type { Approve } from "./syscall.ts"
+import type { Approve, Request } from "./syscall.ts"
 import { type AnyTool, badInput, ToolError } from "./tool.ts"
+import { makeTracer, type Tracer } from "./trace.ts"
 
 /** A process to start. */
 export interface Spawn {
@@ -52,6 +56,8 @@ export interface Spawn {
   readonly approve?: Approve
   /** Makes it a child: its tools must be among the parent's, its budget is a slice of the parent's. */
   readonly parent?: number
+  /** It goes from stop to stop, as its tracer lets it (trace.ts). It has read its task at the first. */
+  readonly traced?: boolean
 }
 
 /** Words that are not the person's task: the instructions of a folder, a list of skills. */
@@ -65,9 +71,15 @@ export interface Instructions {
 export interface Fork {
   /** What it reads next, as the result of the call that the other is in. Without it, it goes on where the other is. */
   readonly text?: string
-  /** Of its random choices; default: the same. */
+  /** How its tokens are chosen; default: as the other's. */
   readonly seed?: number
+  readonly temperature?: number
   readonly budget?: Partial<Budget>
+  /**
+   * A fork of a traced process, at the same stop, in a branch of its own. It is a child of `parent`, who traces the
+   * other too, or is it, and whose budget it spends; calls that reach past the branch wait until it is adopted.
+   */
+  readonly branch?: { readonly parent: number; readonly workspace: Workspace }
 }
 
 /** Characters of a summary. */
@@ -80,7 +92,7 @@ const mailboxSize = 64
 
 export class Kernel extends Context.Service<
   Kernel,
-  {
+  Tracer & {
     /** Starts a process and gives its pid. */
     readonly spawn: (options: Spawn) => Effect.Effect<number, JournalError | EngineError | ToolError>
     /**
@@ -119,13 +131,14 @@ const make = Effect.gen(function* () {
   const policy = yield* Pager
   const memory = makeMemory({ window, journal, policy, observe, going: (pid, pages) => sumUp(pid, pages) })
   const loop = yield* makeLoop(window, memory, observe, (p) => selfOf(p, calls))
-  const { atRest, fault, ready, served, table, wake } = loop
+  const { atRest, fault, halt, ready, served, table, wake } = loop
+  const tracer = yield* makeTracer({ engine, window, loop })
   const imageOf = yield* makeImages(engine, window.mostInString)
 
   type Born = Pick<Process, "parent" | "run" | "program" | "image" | "tools" | "task" | "priority"> &
     Pick<Process, "instructions"> &
     Pick<Process, "budget" | "workspace" | "approve" | "memory" | "sequence" | "context" | "pending"> &
-    Pick<Process, "turn" | "said" | "past">
+    Pick<Process, "turn" | "said" | "past" | "traced" | "pooled">
 
   /** Puts a process into the table, with nothing done yet. */
   const begin = Effect.fnUntraced(function* (pid: number, born: Born) {
@@ -136,7 +149,7 @@ const make = Effect.gen(function* () {
       ...born,
       pid,
       started: yield* Clock.currentTimeMillis,
-      usage: { ...unused, cachedTokens: born.sequence?.length ?? 0 },
+      usage: { ...unused },
       scope,
       handles: makeHandles(held),
       exited: yield* Deferred.make<Exit>(),
@@ -157,6 +170,7 @@ const make = Effect.gen(function* () {
       denied: false
     }
     table.set(pid, p)
+    spend(p, "cachedTokens", p.sequence?.length ?? 0)
     const { parent, run, task } = p
     parent?.children.add(p)
     observe({ type: "start", pid, run, task, ...(parent === undefined ? {} : { parent: parent.pid }) })
@@ -227,16 +241,18 @@ const make = Effect.gen(function* () {
         instructions
       }
       const pending = window.lacking(context, 0)
-      const none = { sequence: undefined, turn: undefined, said: silent, past: [] }
-      yield* begin(pid, { ...asked, ...none, memory: yield* Scope.fork(kernelScope), context, pending })
-      if (parent !== undefined) lend(parent, budget)
+      const none = { sequence: undefined, turn: undefined, said: silent, past: [], pooled: false }
+      const traced = options.traced === true ? newlyTraced(undefined) : undefined
+      const memory = yield* Scope.fork(kernelScope)
+      const child = yield* begin(pid, { ...asked, ...none, memory, context, pending, traced })
+      if (parent !== undefined) lend(parent, child)
       return pid
     })
     return yield* atRest(birth)
   })
 
   const fork = Effect.fn("Kernel.fork")(function* (origin: number, options: Fork = {}) {
-    const { budget: asked = {}, seed, text } = options
+    const { branch, budget: asked = {}, text } = options
     const birth = Effect.gen(function* () {
       const p = yield* living(origin)
       if (p.calling !== undefined && text === undefined) {
@@ -245,28 +261,41 @@ const make = Effect.gen(function* () {
       }
       if (p.calling === undefined && text !== undefined)
         return yield* badInput(`process ${origin} is in no call whose result the text could be`)
-      const budget = yield* budgetOf(p, asked, yield* Clock.currentTimeMillis)
+      if ((branch === undefined) !== (p.traced === undefined))
+        return yield* badInput("branches are forked from traced processes, and nothing else is")
+      if (p.traced !== undefined && !(p.traced.halted && p.turn === undefined)) {
+        const message = `process ${origin} is not about to write a call`
+        return yield* new ToolError({ code: "unavailable", message })
+      }
+      const parent = branch === undefined ? p : yield* living(branch.parent)
+      if (parent !== p && p.parent !== parent)
+        return yield* badInput(`process ${origin} is no child of ${parent.pid}`)
+      const pooled = branch !== undefined
+      const now = yield* Clock.currentTimeMillis
+      const budget = yield* pooled ? pooledBudget(parent, now) : budgetOf(p, asked, now)
       const cache = yield* Scope.fork(kernelScope)
       const sequence = p.sequence && (yield* Scope.provide(engine.fork(p.sequence), cache))
-      const { approve, image, instructions, priority, run, task, tools, workspace } = p
-      const sampling = { ...p.program.sampling, seed: seed ?? p.program.sampling.seed }
-      const program = { ...p.program, sampling }
-      const kin = { run, parent: origin, forked: true, program: program.name, priority, budget }
+      const { approve, image, instructions, priority, run, task, tools } = p
+      const { seed = p.program.sampling.seed, temperature = p.program.sampling.temperature } = options
+      const program = { ...p.program, sampling: { ...p.program.sampling, seed, temperature } }
+      const kin = { run, parent: parent.pid, origin, program: program.name, priority, budget }
       const pid = yield* journal.spawn(kin)
       const { context, past, pending, said, turn } = p
       const same = {
-        parent: p,
+        parent,
         run,
         image,
         tools,
         priority,
         instructions,
-        workspace,
         approve,
         context,
         past,
         pending,
-        said
+        said,
+        pooled,
+        workspace: branch?.workspace ?? p.workspace,
+        traced: p.traced && newlyTraced(p.traced.later ?? [], p.traced.came)
       }
       const own = { program, task: text ?? task, budget, memory: cache, sequence, turn }
       const child = yield* begin(pid, { ...same, ...own })
@@ -276,8 +305,9 @@ const make = Effect.gen(function* () {
         yield* memory.enter(child, { text: resultText(true, text), page: shared + 1, source: "fork" })
         child.usage.cachedTokens = child.sequence!.length
       }
-      lend(p, budget)
-      if (sequence !== undefined) yield* ready(child, "fork")
+      lend(parent, child)
+      if (child.traced !== undefined) yield* halt(child, { at: "turn", came: p.traced?.came })
+      else if (sequence !== undefined) yield* ready(child, "fork")
       return pid
     })
     return yield* atRest(birth)
@@ -311,15 +341,16 @@ const make = Effect.gen(function* () {
     const sequence = yield* Scope.provide(engine.fork(p.sequence!), cache)
     const { approve, instructions, run, said, workspace } = p
     const program = { ...p.program, name: "summary", summaries: false }
-    const kin = { run, parent: origin, forked: true, program: program.name, priority: leisure, budget }
+    const kin = { run, parent: origin, origin, program: program.name, priority: leisure, budget }
     const pid = yield* journal.spawn(kin)
     yield* journal.appendPage(pid, { role: "result", text, tokens: result })
     const image = { ...p.image, grammar: yield* exitOnly }
     const pending = window.lacking(context, sequence.length)
     const same = { parent: p, run, program, image, instructions, workspace, approve, budget, said, context }
     const own = { task: text, priority: leisure, tools: [exit], memory: cache, sequence, pending }
-    const child = yield* begin(pid, { ...same, ...own, turn: undefined, past: [] })
-    lend(p, budget)
+    const free = { traced: undefined, pooled: false }
+    const child = yield* begin(pid, { ...same, ...own, ...free, turn: undefined, past: [] })
+    lend(p, child)
     // Nobody waits for it, and nobody else's child is it.
     p.children.delete(child)
     p.summariser = child
@@ -367,7 +398,16 @@ const make = Effect.gen(function* () {
     window
   }
 
-  return Kernel.of({ spawn, fork, wait, kill, processes: Effect.sync(() => [...table.values()]) })
+  const processes = Effect.sync(() => [...table.values()])
+  return Kernel.of({ spawn, fork, wait, kill, processes, ...tracer })
+})
+
+const newlyTraced = (later: ReadonlyArray<Request> | undefined, came?: Came): Traced => ({
+  halted: false,
+  stop: Deferred.makeUnsafe<Stop>(),
+  came,
+  asked: undefined,
+  later: later && [...later]
 })
 
 const missing = (pid: number) =>

@@ -9,7 +9,7 @@
  * The loop is the only writer of a process that is in the table; a call leaves its outcome in its process and wakes the loop.
  */
 import { Cause, Clock, Context, Deferred, Effect, Exit as EffectExit, Latch, Scope } from "effect"
-import { giveBack, spentTokens } from "./budget.ts"
+import { giveBack, overSyscalls, overTokens, spend } from "./budget.ts"
 import { exit } from "./calls.ts"
 import { type Decoded, Engine, type EngineError } from "./engine/engine.ts"
 import type { KernelEvent } from "./event.ts"
@@ -17,10 +17,10 @@ import { type ExitStatus, Journal, type JournalError, type State } from "./journ
 import { recall } from "./memory/calls.ts"
 import type { Memory } from "./memory/memory.ts"
 import type { Window } from "./memory/window.ts"
-import { alive, type Exit, type Process } from "./process.ts"
+import { alive, type Exit, type Process, type Stop } from "./process.ts"
 import { aboutCall, parse, resultText } from "./prompt.ts"
 import * as scheduler from "./scheduler.ts"
-import { refusal, Syscalls } from "./syscall.ts"
+import { type Caller, type Request, refusal, Syscalls } from "./syscall.ts"
 import { badInput, type Self } from "./tool.ts"
 
 /** The policy by which rows of the KV cache and slices are given. */
@@ -64,6 +64,32 @@ export const makeLoop = Effect.fnUntraced(function* (
     return setState(p, "ready", why)
   }
 
+  /** A traced process has come to its next stop. */
+  const halt = Effect.fnUntraced(function* (p: Process, stop: Stop) {
+    const traced = p.traced!
+    traced.halted = true
+    yield* setState(p, "stopped", `traced: ${stop.at}`)
+    yield* Deferred.succeed(traced.stop, stop)
+  })
+
+  /** What there was to read has been read: a traced process stops here, or says what it was asked. */
+  const upToDate = (p: Process) => {
+    if (p.traced === undefined || p.pending.length > 0) return Effect.void
+    const { asked } = p.traced
+    if (asked !== undefined && asked.weights === undefined) return Effect.void
+    if (p.turn === undefined) return halt(p, { at: "turn", came: p.traced.came })
+    return halt(p, { at: "call", text: p.turn.text, call: parse(p.turn.text) })
+  }
+
+  /** The answers were weighed: the question is taken back, so that the process is where it was. */
+  const answered = Effect.fnUntraced(function* (p: Process, weights: ReadonlyArray<number>) {
+    const asked = p.traced!.asked!
+    asked.weights = weights
+    yield* p.sequence!.rewind(asked.length)
+    p.pending = window.opening
+    yield* upToDate(p)
+  })
+
   /**
    * The process becomes a zombie and gives back all it had; its children end before it, and nobody is left to wait for
    * them. An interrupted one is only stopped, as far as the journal goes.
@@ -97,16 +123,25 @@ export const makeLoop = Effect.fnUntraced(function* (
     p.sequence = undefined
     const exited: Exit = { pid: p.pid, status, answer, reason, usage }
     observe({ type: "exit", ...exited })
+    if (p.traced !== undefined) yield* Deferred.succeed(p.traced.stop, { at: "exit", exit: exited })
     yield* Deferred.succeed(p.exited, exited)
   })
+
+  const callerOf = (p: Process): Caller => {
+    const { approve, handles, pid, tools, traced, workspace } = p
+    const progress = (text: string) => Effect.sync(() => observe({ type: "progress", pid, text }))
+    const later = traced?.later
+    const branch = later === undefined ? {} : { later: (request: Request) => void later.push(request) }
+    return { pid, tools, workspace, approve, progress, handles, self: selfOf(p), ...branch }
+  }
 
   /** The call's braces have closed: the process blocks and the call runs beside the loop. */
   const trap = Effect.fnUntraced(function* (p: Process) {
     const turn = p.turn!
     p.turn = undefined
-    p.usage.syscalls++
-    if (p.usage.syscalls + p.lent.syscalls > p.budget.syscalls)
-      return yield* end(p, "budget", `more than ${p.budget.syscalls} syscalls`)
+    spend(p, "syscalls", 1)
+    const broken = overSyscalls(p)
+    if (broken !== undefined) return yield* end(p, "budget", `more than ${broken.syscalls} syscalls`)
     const request = parse(turn.text)
     p.calling = request?.tool ?? "malformed call"
     // A token that only ended the turn is not in the sequence.
@@ -119,10 +154,7 @@ export const makeLoop = Effect.fnUntraced(function* (
     yield* setState(p, "blocked", p.calling)
     const serve = Effect.gen(function* () {
       if (request !== undefined) {
-        const { approve, handles, pid, tools, workspace } = p
-        const progress = (text: string) => Effect.sync(() => observe({ type: "progress", pid, text }))
-        const caller = { pid, tools, workspace, approve, progress, handles, self: selfOf(p) }
-        return yield* syscalls.dispatch(caller, { ...request, page })
+        return yield* syscalls.dispatch(callerOf(p), { ...request, page })
       }
       yield* journal.appendPage(p.pid, { role: "call", ...page })
       return refusal(badInput("malformed call: write one JSON object"))
@@ -167,7 +199,8 @@ export const makeLoop = Effect.fnUntraced(function* (
       ...(outcome.id === undefined ? {} : { call: outcome.id })
     })
     if (p.doomed !== undefined) return yield* end(p, p.doomed.status, p.doomed.reason)
-    p.usage.cachedTokens += p.sequence!.length
+    if (p.traced !== undefined) p.traced.came = { ok: outcome.ok, text: outcome.text }
+    spend(p, "cachedTokens", p.sequence!.length)
     yield* ready(p, "result")
   })
 
@@ -180,10 +213,10 @@ export const makeLoop = Effect.fnUntraced(function* (
       if (signal === "INT") return yield* end(p, "interrupted", "interrupted")
       if (signal === "TERM") p.terminating = true
       if (signal === "STOP" && p.state !== "stopped") yield* setState(p, "stopped", "STOP")
-      if (signal === "CONT" && p.state === "stopped")
+      if (signal === "CONT" && p.state === "stopped" && p.traced?.halted !== true)
         yield* p.calling === undefined ? ready(p, "CONT") : setState(p, "blocked", p.calling)
     }
-    if (p.state === "stopped") return
+    if (p.state === "stopped" && !(p.terminating && p.traced?.halted === true)) return
     if (p.outcome !== undefined) yield* resume(p)
     const between = p.turn === undefined && p.calling === undefined
     if (p.terminating && between && alive(p)) yield* end(p, "killed", "terminated")
@@ -198,7 +231,7 @@ export const makeLoop = Effect.fnUntraced(function* (
     if (image.shared !== undefined) {
       p.sequence = yield* Scope.provide(engine.fork(image.shared), p.memory)
       p.pending = p.pending.slice(image.prefix.length)
-      p.usage.cachedTokens += image.prefix.length
+      spend(p, "cachedTokens", image.prefix.length)
     } else if (mayRead(p, image.reader)) {
       image.reader = p
       p.sequence = yield* Scope.provide(engine.sequence, p.memory)
@@ -226,7 +259,8 @@ export const makeLoop = Effect.fnUntraced(function* (
 
   /** Why a running process has no budget or no room left for its next step, if so. */
   const refused = (p: Process, tokens: number): readonly [ExitStatus, string] | undefined => {
-    if (spentTokens(p) + tokens > p.budget.tokens) return ["budget", `more than ${p.budget.tokens} tokens`]
+    const broken = overTokens(p, tokens)
+    if (broken !== undefined) return ["budget", `more than ${broken.tokens} tokens`]
     if (p.sequence!.length + Math.max(p.pending.length, 1) > engine.contextSize)
       return ["failed", `the context window of ${engine.contextSize} tokens is full`]
     return undefined
@@ -234,7 +268,7 @@ export const makeLoop = Effect.fnUntraced(function* (
 
   /** Takes in one token of the model's call. A call that takes too much of the window is cut off. */
   const advance = (p: Process, decoded: Decoded): boolean => {
-    p.usage.generatedTokens++
+    spend(p, "generatedTokens", 1)
     const { text, tokens } = p.turn ?? { text: "", tokens: [] }
     p.turn = { text: text + decoded.text, tokens: [...tokens, decoded.token] }
     observe({ type: "token", pid: p.pid, text: decoded.text })
@@ -271,17 +305,21 @@ export const makeLoop = Effect.fnUntraced(function* (
       if (!alive(p)) continue
       p.share = served.shares[i]!
       if (work._tag === "Decode") {
-        if (advance(p, decoded[i]!)) yield* trap(p)
+        if (advance(p, decoded[i]!)) yield* p.traced === undefined ? trap(p) : upToDate(p)
+      } else if (work._tag === "Weigh") {
+        spend(p, "valueTokens", tokens)
+        yield* answered(p, decoded[i]!.weights!)
       } else if (work._tag === "Restore") {
-        p.usage.cachedTokens = Math.max(0, p.usage.cachedTokens - work.count)
+        spend(p, "cachedTokens", -Math.min(p.usage.cachedTokens, work.count))
       } else {
-        p.usage.prefillTokens += tokens
+        spend(p, p.traced?.asked === undefined ? "prefillTokens" : "valueTokens", tokens)
         p.pending = p.pending.slice(tokens)
         const { image } = p
         if (image.reader === p && p.sequence!.length === image.prefix.length) {
           image.shared = yield* Scope.provide(engine.fork(p.sequence!), image.scope)
           image.reader = undefined
         }
+        yield* upToDate(p)
       }
     }
     return true
@@ -307,7 +345,16 @@ export const makeLoop = Effect.fnUntraced(function* (
     return yield* Effect.raceFirst(Deferred.await(done), Deferred.await(fault))
   })
 
-  return { table, ready, atRest, fault, wake: work.open, served: () => clock.served }
+  /** Lets a traced process that waits at a stop go on to its next one. */
+  const go = Effect.fnUntraced(function* (p: Process) {
+    const traced = p.traced!
+    traced.halted = false
+    traced.stop = Deferred.makeUnsafe()
+    if (p.turn === undefined || p.pending.length > 0) yield* ready(p, "traced")
+    else yield* trap(p)
+  })
+
+  return { table, ready, atRest, callerOf, end, fault, go, halt, wake: work.open, served: () => clock.served }
 })
 
 /** Whether a process reads its program's prefix itself: nobody does it now, or somebody who has to wait longer. */

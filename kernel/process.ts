@@ -31,6 +31,8 @@ export interface Program {
 /** What a process has used. `cachedTokens` were in the KV cache when a turn began, and were not evaluated again. */
 export interface Usage {
   prefillTokens: number
+  /** Evaluated to learn how good its state is, and taken back again. */
+  valueTokens: number
   cachedTokens: number
   generatedTokens: number
   syscalls: number
@@ -39,6 +41,7 @@ export interface Usage {
 /** The usage of a process that has done nothing yet. */
 export const unused: Readonly<Usage> = {
   prefillTokens: 0,
+  valueTokens: 0,
   cachedTokens: 0,
   generatedTokens: 0,
   syscalls: 0
@@ -51,6 +54,37 @@ export interface Exit {
   readonly answer: unknown
   readonly reason: string
   readonly usage: Readonly<Usage> & { readonly wallMs: number }
+}
+
+/**
+ * Where a traced process waits to be let on: before it writes its next call; with a call that is written but not made; or at
+ * its end. (ptrace(2), PTRACE_SYSCALL, stops at the same places.)
+ */
+export type Stop =
+  | { readonly at: "turn"; readonly came: Came | undefined }
+  | { readonly at: "call"; readonly text: string; readonly call: Request | undefined }
+  | { readonly at: "exit"; readonly exit: Exit }
+
+/** What came of a call, as its process reads it. */
+export interface Came {
+  readonly ok: boolean
+  readonly text: string
+}
+
+/** What a traced process is to its tracer. */
+export interface Traced {
+  /** Whether it waits at a stop. */
+  halted: boolean
+  /** Its next stop, or the one that it waits at. */
+  stop: Deferred.Deferred<Stop>
+  /** What came of its last call. */
+  came: Came | undefined
+  /** What it is being asked: the answers to weigh, and what came of that. It is back at `length` tokens afterwards. */
+  asked:
+    | { readonly answers: ReadonlyArray<Token>; readonly length: number; weights?: ReadonlyArray<number> }
+    | undefined
+  /** Calls of a branch that reach past it. They are made when it is adopted; undefined outside of branches. */
+  readonly later: Array<Request> | undefined
 }
 
 /** A message from another process of the same run. */
@@ -112,6 +146,10 @@ export interface Process {
   readonly mailbox: Queue.Queue<Message>
   /** Its children, zombies too, until it has waited for them. */
   readonly children: Set<Process>
+  /** It has no budget of its own, but spends its parent's: what it uses counts as used by both. */
+  readonly pooled: boolean
+  /** Undefined for a process that runs by itself. */
+  readonly traced: Traced | undefined
   /** What its children hold of its budget, and what those that have ended used of it. */
   lent: Slice
 

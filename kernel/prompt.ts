@@ -57,6 +57,13 @@ export const systemText = (tools: ReadonlyArray<ToolCard>, instructions = ""): s
 /** A result page. Errors say so first, so that a model need not guess from the text. */
 export const resultText = (ok: boolean, text: string): string => `${ok ? "result" : "error"}: ${text}`
 
+/** What a call that reaches past its branch gives there. */
+export const pendingText = "pending: this will be done once, if what was done here is kept"
+
+/** Asked of a process at rest, to learn how good its state is; how likely the first answer is, of the two, is its value. */
+export const judgeText = "Can this still succeed? yes or no"
+export const judgeAnswers: readonly [string, string] = ["yes", "no"]
+
 /** The first and the last of pages that follow each other. */
 export type Span = readonly [first: number, last: number]
 

@@ -293,6 +293,9 @@ export const nextBatch = (run: ReadonlyArray<Process>, chunk: number): ReadonlyA
     const sequence = process.sequence!
     const count = pieces[i]!
     if (wants[i] === 0) {
+      const asked = process.traced?.asked
+      if (asked !== undefined)
+        return [{ process, work: { _tag: "Weigh", sequence, tokens: asked.answers }, tokens: 1 }]
       const { sampling } = program
       return [{ process, work: { _tag: "Decode", sequence, sampling, grammar: image.grammar }, tokens: 1 }]
     }

@@ -8,6 +8,7 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.
 import { Clock, Context, Effect, Layer } from "effect"
 import type { Workspace } from "../sandbox/sandbox.ts"
 import { Journal, type JournalError, type NewPage } from "./journal.ts"
+import { pendingText } from "./prompt.ts"
 import type { JsonSchema } from "./schema.ts"
 import {
   type AnyTool,
@@ -15,6 +16,7 @@ import {
   badInput,
   messageOf,
   Rendered,
+  refuse,
   type Self,
   type ToolContext,
   ToolError
@@ -53,6 +55,8 @@ export interface Caller {
   readonly handles: ToolContext["handles"]
   /** Absent where no process makes the call. */
   readonly self?: Self
+  /** Of a caller in a branch: takes a call that reaches past it, which is then not made now. */
+  readonly later?: (request: Request) => void
 }
 
 /** Bytes of one call's arguments as JSON, and how deep they may nest. */
@@ -110,6 +114,12 @@ const check = (caller: Caller, request: Request): AnyTool | ToolError => {
 const effectOf = (tool: AnyTool, { net }: Workspace): AnyTool["effect"] =>
   tool.egress === true && net.hosts.length > 0 ? "irreversible" : tool.effect
 
+/** What a tool runs in a branch reaches nothing: what it did there could not be undone. */
+const offline = ({ workspace }: Caller): Workspace => {
+  const no = refuse("denied", "nothing is reached from a branch")
+  return { ...workspace, net: { hosts: [], fetch: () => no, check: () => no, proxy: no } }
+}
+
 /** An approval that breaks is none. */
 const approved = (caller: Caller, tool: AnyTool, args: unknown) =>
   Effect.suspend(() => caller.approve(tool, args)).pipe(Effect.catchDefect(() => Effect.succeed(false)))
@@ -140,7 +150,7 @@ export class Syscalls extends Context.Service<
     Effect.gen(function* () {
       const journal = yield* Journal
 
-      const refuse = Effect.fnUntraced(function* (caller: Caller, request: Request, error: ToolError) {
+      const turnDown = Effect.fnUntraced(function* (caller: Caller, request: Request, error: ToolError) {
         if (request.page !== undefined)
           yield* journal.appendPage(caller.pid, { role: "call", ...request.page })
         const { code, message } = error
@@ -150,15 +160,24 @@ export class Syscalls extends Context.Service<
 
       const dispatch = Effect.fn("Syscalls.dispatch")(function* (caller: Caller, request: Request) {
         const tool = check(caller, request)
-        if (tool instanceof ToolError) return yield* refuse(caller, request, tool)
+        if (tool instanceof ToolError) return yield* turnDown(caller, request, tool)
+        const { later } = caller
+        if (tool.effect === "irreversible" && later !== undefined) {
+          const { args, page } = request
+          if (page !== undefined) yield* journal.appendPage(caller.pid, { role: "call", ...page })
+          yield* journal.event(caller.pid, "pending", { tool: tool.name, args })
+          later({ tool: tool.name, args })
+          return { id: undefined, ms: 0, ok: true, result: { pending: true }, text: pendingText } as const
+        }
         if (tool.effect === "irreversible" && !(yield* approved(caller, tool, request.args))) {
           const message = `denied: ${tool.name} reaches outside the workspace and nobody approved this call`
-          return yield* refuse(caller, request, new ToolError({ code: "denied", message }))
+          return yield* turnDown(caller, request, new ToolError({ code: "denied", message }))
         }
 
         const attempt = Effect.fnUntraced(function* (key: string) {
           const given = yield* Effect.suspend(() => {
-            const { handles, pid, progress, self, workspace } = caller
+            const { handles, pid, progress, self } = caller
+            const workspace = later !== undefined && tool.egress === true ? offline(caller) : caller.workspace
             const running = tool.execute(request.args as never, {
               workspace,
               idempotencyKey: key,
@@ -186,7 +205,7 @@ export class Syscalls extends Context.Service<
             const { id, key } = yield* journal.syscallIntent(caller.pid, {
               tool: tool.name,
               args: request.args,
-              effect: effectOf(tool, caller.workspace),
+              effect: later === undefined ? effectOf(tool, caller.workspace) : tool.effect,
               ...(request.page === undefined ? {} : { page: request.page })
             })
             const outcome = yield* restore(attempt(key)).pipe(

@@ -42,6 +42,8 @@ export interface Decoded {
   readonly token: Token
   readonly text: string
   readonly done: boolean
+  /** Of a weighing, whose `token` is the likeliest: natural logarithms, up to one constant that they share. */
+  readonly weights?: ReadonlyArray<number>
 }
 
 /**
@@ -72,6 +74,8 @@ export type Work =
       readonly sampling: Sampling
       readonly grammar?: Grammar
     }
+  /** Says how likely these tokens are to come next. None is kept: the sequence stays as it is, and its turn is over. */
+  | { readonly _tag: "Weigh"; readonly sequence: Sequence; readonly tokens: ReadonlyArray<Token> }
 
 /** What bringing a sequence back would cost, in ms a token, as measured so far by the engine itself. */
 export interface Costs {
@@ -129,7 +133,7 @@ export class Engine extends Context.Service<
     readonly swapOut: (sequence: Sequence, how: "save" | "drop") => Effect.Effect<void, EngineError>
     readonly costs: () => Costs
     /**
-     * One lockstep batch; at most one item a sequence. Only decodes give a token. A batch that cannot run, such as
+     * One lockstep batch; at most one item a sequence. Only decoding and weighing give a token. A batch that cannot run, such as
      * one that does not fit into a sequence's context, fails before any of it does. Interruptible between batches: one
      * under way is finished first, so an interrupted caller finds a token more than it was told of and can rewind.
      */

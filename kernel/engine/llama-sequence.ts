@@ -10,6 +10,7 @@
  * are not those that it has drawn before.
  */
 import type {
+  ControlledEvaluateInputItem,
   LlamaContextSequence,
   LlamaGrammar,
   LlamaGrammarEvaluationState,
@@ -194,6 +195,21 @@ export class LlamaSequence {
     const done = grammar !== undefined && turn.object.closedBy(text)
     if (done) await this.#finishTurn(turn)
     return { token, text, done }
+  }
+
+  async weigh(tokens: ReadonlyArray<Token>): Promise<Decoded> {
+    await this.#endTurn()
+    this.#forget()
+    await this.#keepBackLast()
+    const due = this.#tokens.slice(this.#evaluated)
+    const logits = { filter: { tokens } }
+    const asked = due.map((token, i) =>
+      i < due.length - 1 ? token : [token, { generateNext: { logits } }]
+    ) as ControlledEvaluateInputItem[]
+    const told = (await this.#row!.cells.controlledEvaluate(asked, noShift)).at(-1)?.next.logits
+    const weights = tokens.map((token) => told?.get(token as Tokens[number]) ?? Number.NEGATIVE_INFINITY)
+    const token = tokens[weights.indexOf(Math.max(...weights))]!
+    return { token, text: "", done: true, weights }
   }
 
   async rewind(length: number): Promise<void> {

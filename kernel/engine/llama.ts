@@ -174,7 +174,7 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
       if (work._tag === "Restore") continue
       if (row.missing > 0)
         return failure(`${row.missing} tokens of a sequence are missing`, "Restore them first.")
-      const added = readBy(work)
+      const added = work._tag === "Weigh" ? 0 : readBy(work)
       if (row.length + added > contextSize) {
         return failure(
           `the context is full: ${row.length} tokens and ${added} more do not fit into ${contextSize}`,
@@ -184,6 +184,7 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
       if (work._tag === "Prefill") continue
       if (row.length === 0)
         return failure("a decode has no tokens to go on from", "Prefill the sequence first.")
+      if (work._tag === "Weigh") continue
       if (row.over)
         return failure("a decode came after the end of the turn", "Prefill or rewind the sequence first.")
       if (work.grammar !== undefined && !(work.grammar instanceof ParsedGrammar)) {
@@ -196,6 +197,7 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
   const run = async (work: Work): Promise<Decoded | undefined> => {
     const row = open.get(work.sequence)!
     if (work._tag === "Decode") return row.decode(work.sampling, work.grammar as ParsedGrammar | undefined)
+    if (work._tag === "Weigh") return row.weigh(work.tokens)
     await (work._tag === "Prefill" ? row.prefill(work.tokens) : row.restore(work.count))
     return undefined
   }
@@ -215,7 +217,8 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
         if (result.status === "rejected") throw result.reason
         return result.value
       })
-      if (batch.every((work) => work._tag !== "Decode")) costs.note("prefill", read, began)
+      if (batch.every((work) => work._tag === "Prefill" || work._tag === "Restore"))
+        costs.note("prefill", read, began)
       return ended
     })
 
@@ -321,7 +324,7 @@ const closed = failure("a sequence was used after it was given back", "Take a ne
 
 /** Tokens that an item reads. */
 const readBy = (work: Work): number => {
-  if (work._tag === "Decode") return 1
+  if (work._tag === "Decode" || work._tag === "Weigh") return 1
   return work._tag === "Prefill" ? work.tokens.length : Math.min(work.count, work.sequence.missing)
 }
 

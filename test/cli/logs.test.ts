@@ -241,7 +241,7 @@ describe("noos logs --memory", () => {
   it("a fork shares its parent's pages and goes on by itself", async () => {
     const child = await read((journal) =>
       Effect.gen(function* () {
-        const pid = yield* journal.spawn({ run: 1, parent: 1, forked: true, program: "fast" })
+        const pid = yield* journal.spawn({ run: 1, parent: 1, origin: 1, program: "fast" })
         const page = { text: '{"tool":"note","args":{"text":"x"}}', tokens: 9 }
         yield* journal.appendPage(pid, { role: "call", ...page })
         yield* journal.appendPage(pid, { role: "result", text: "result: ok", tokens: 4 })

@@ -7,7 +7,10 @@ import {
   type Holder,
   lend,
   nothing,
-  remaining
+  overTokens,
+  pooledBudget,
+  remaining,
+  spend
 } from "../../kernel/budget.ts"
 import type { Process } from "../../kernel/process.ts"
 
@@ -24,6 +27,7 @@ const Deed = Schema.Union([
       processes: Schema.optionalKey(int(0, 5))
     })
   }),
+  Schema.Struct({ do: Schema.Literal("branch"), of: int(0, 99) }),
   Schema.Struct({ do: Schema.Literal("evaluate"), of: int(0, 99), tokens: int(1, 120) }),
   Schema.Struct({ do: Schema.Literal("write"), of: int(0, 99) }),
   Schema.Struct({ do: Schema.Literal("call"), of: int(0, 99) }),
@@ -37,11 +41,12 @@ interface Member extends Holder {
 }
 
 const whole: Budget = { tokens: 1000, seconds: 60, syscalls: 30, processes: 8 }
-const member = (parent: Member | undefined, budget: Budget): Member => ({
+const member = (parent: Member | undefined, budget: Budget, pooled = false): Member => ({
   parent,
+  pooled,
   budget,
   started: 0,
-  usage: { prefillTokens: 0, cachedTokens: 0, generatedTokens: 0, syscalls: 0 },
+  usage: { prefillTokens: 0, valueTokens: 0, cachedTokens: 0, generatedTokens: 0, syscalls: 0 },
   lent: nothing,
   children: new Set()
 })
@@ -64,8 +69,8 @@ describe("a family", () => {
         m.parent.children.delete(m)
       }
       const use = (m: Member, what: "prefillTokens" | "generatedTokens", tokens: number) => {
-        if (tokens > remaining(m).tokens) return
-        m.usage[what] += tokens
+        if (overTokens(m, tokens) !== undefined) return
+        spend(m, what, tokens)
         used.tokens += tokens
       }
 
@@ -83,18 +88,30 @@ describe("a family", () => {
             const child = member(m, budget)
             m.children.add(child)
             alive.push(child)
-            lend(m, budget)
+            lend(m, child)
+          }
+        }
+        if (deed.do === "branch") {
+          const shared = Effect.runSync(Effect.result(pooledBudget(m as unknown as Process, 30_000)))
+          if (Result.isSuccess(shared)) {
+            const child = member(m, shared.success, true)
+            m.children.add(child)
+            alive.push(child)
+            lend(m, child)
           }
         }
         if (deed.do === "evaluate") use(m, "prefillTokens", deed.tokens)
         if (deed.do === "write") use(m, "generatedTokens", 1)
-        if (deed.do === "call" && remaining(m).syscalls > 0) {
-          m.usage.syscalls++
+        if (
+          deed.do === "call" &&
+          [m, ...(m.pooled ? [m.parent!] : [])].every((p) => remaining(p).syscalls > 0)
+        ) {
+          spend(m, "syscalls", 1)
           used.syscalls++
         }
         if (deed.do === "end" && m !== root) end(m)
 
-        const left = alive.map(remaining)
+        const left = alive.filter((m) => !m.pooled).map(remaining)
         const sum = (of: (slice: (typeof left)[number]) => number) => left.reduce((n, s) => n + of(s), 0)
         for (const { processes, syscalls, tokens } of left)
           assert.isAtLeast(Math.min(tokens, syscalls, processes), 0)
@@ -125,7 +142,7 @@ describe("a family", () => {
   it("pays for what a child uses beyond its budget, but gets nothing out of it", () => {
     const parent = member(undefined, whole)
     const child = member(parent, { ...whole, tokens: 100, syscalls: 2, processes: 0 })
-    lend(parent, child.budget)
+    lend(parent, child)
     child.usage.syscalls = 3
     child.usage.generatedTokens = 100
     giveBack(parent, child)

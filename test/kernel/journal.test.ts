@@ -178,7 +178,7 @@ describe("what is written is read back", () => {
       const page = (text: string) => ({ role: "note", text, tokens: 1 }) as const
       const context = (of: number) =>
         Effect.map(journal.pages(of), (pages) => pages.map((p) => p.text).join(""))
-      const fork = (parent: number) => journal.spawn({ run, parent, forked: true, program: "p" })
+      const fork = (parent: number) => journal.spawn({ run, parent, origin: parent, program: "p" })
       for (const text of "ab") yield* journal.appendPage(pid, page(text))
       const child = yield* fork(pid)
       yield* journal.appendPage(pid, page("c"))
@@ -229,9 +229,9 @@ describe("what is written is read back", () => {
           ]
         })
         const layoutOf = (of: number) => Effect.map(journal.process(of), (found) => found?.layout)
-        const early = yield* journal.spawn({ run, parent: pid, program: "p", forked: true })
+        const early = yield* journal.spawn({ run, parent: pid, origin: pid, program: "p" })
         yield* journal.layout(pid, layout(12))
-        const forked = yield* journal.spawn({ run, parent: pid, program: "p", forked: true })
+        const forked = yield* journal.spawn({ run, parent: pid, origin: pid, program: "p" })
         const plain = yield* journal.spawn({ run, parent: pid, program: "p" })
         yield* journal.layout(pid, layout(14))
         yield* journal.transition(pid, "running", "scheduled")

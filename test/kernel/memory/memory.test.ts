@@ -124,7 +124,7 @@ layer(live, { timeout: "60 seconds", excludeTestServices: true })("memory", (it)
           // A fork goes on by itself from here.
           yield* present(p, all)
           const origin = yield* journal.process(p.pid)
-          const pid = yield* journal.spawn({ run: origin!.run, parent: p.pid, forked: true, program: "t" })
+          const pid = yield* journal.spawn({ run: origin!.run, parent: p.pid, origin: p.pid, program: "t" })
           const child: Holder = { ...p, pid, sequence: yield* engine.fork(p.sequence!) }
           all.push(child)
           texts.set(child, new Map(texts.get(p)))

@@ -24,7 +24,7 @@ const fresh = Effect.gen(function* () {
   const pid = yield* journal.spawn({ run, program: "p" })
   const add = (to: number, text: string, more?: Partial<NewPage>) =>
     journal.appendPage(to, { role: "result", text, tokens: 1, ...more })
-  const fork = (parent: number) => journal.spawn({ run, parent, program: "p", forked: true })
+  const fork = (parent: number) => journal.spawn({ run, parent, origin: parent, program: "p" })
   /** Which pages of a context are found, by their numbers. */
   const find = (of: number, words: string, limit = 1000) =>
     Effect.map(journal.search(of, words, limit), (pages) => pages.map((page) => page.ordinal))
@@ -183,7 +183,7 @@ describe("search", () => {
       assert.deepStrictEqual(yield* find(pid, "the", 3), [301, 300, 299])
       assert.deepStrictEqual(yield* find(pid, "the missing", 3), [301, 300, 299])
       const child = yield* Effect.forEach([1, 2, 3], () =>
-        journal.spawn({ run: 1, parent: pid, program: "p", forked: true })
+        journal.spawn({ run: 1, parent: pid, origin: pid, program: "p" })
       )
       yield* add(child[0]!, "the young")
       assert.deepStrictEqual(yield* find(child[0]!, "the", 3), [302, 301, 300])
