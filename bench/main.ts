@@ -6,6 +6,7 @@ import { parseArgs } from "node:util"
 import { memory } from "./memory.ts"
 import { nano } from "./nano.ts"
 import { scheduler } from "./scheduler.ts"
+import { search } from "./search.ts"
 import { tools } from "./tools.ts"
 
 /** One figure. `ratio` is ours over the baseline, in the direction in which more is better. */
@@ -22,6 +23,7 @@ const benches: Record<string, (emit: (metric: Metric) => void) => Promise<void>>
   memory,
   nano,
   scheduler,
+  search,
   tools
 }
 

@@ -125,7 +125,7 @@ export const benchLayer = (modelPath: string, journalPath: string, observe: (e: 
   )
 
 /** A folder with the files that a task begins with; it goes with the scope. */
-export const folderOf = (world: Task["world"]) =>
+export const folderOf = (world: Pick<Task["world"], "initial">) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const folder = mkdtempSync(join(tmpdir(), "noos-bench-"))

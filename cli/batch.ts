@@ -6,7 +6,7 @@ import { Effect, Schema } from "effect"
 import { Argument, Command } from "effect/cli"
 import { runFlags, taskFlags } from "./flags.ts"
 import { messageOf, usage } from "./stop.ts"
-import { type Plan, plan, runPlans, type Settings, settle } from "./tasks.ts"
+import { isAgent, type Plan, plan, runPlans, type Settings, settle } from "./tasks.ts"
 
 const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
 
@@ -21,7 +21,9 @@ const Line = Schema.Struct({
   agent: Schema.optionalKey(Schema.NonEmptyString),
   budget_tokens: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThan(0))),
   budget_seconds: Schema.optionalKey(Positive),
-  grant: Schema.optionalKey(Schema.Array(Schema.String))
+  grant: Schema.optionalKey(Schema.Array(Schema.String)),
+  verify: Schema.optionalKey(Schema.NonEmptyString),
+  strategy: Schema.optionalKey(Schema.NonEmptyString)
 })
 const decodeLine = Schema.decodeUnknownEffect(Line, { onExcessProperty: "error" })
 
@@ -47,7 +49,7 @@ const plansOf = Effect.fnUntraced(function* (content: string, name: string, fold
     const where = `${name}:${i + 1}: `
     const { agent, id, task, workspace, ...rest } = yield* parse(line, where)
     const settings: Settings = {
-      agent: agent === undefined ? flags.agent : agent === "fast" ? agent : resolve(folder, agent),
+      agent: agent === undefined ? flags.agent : isAgent(agent) ? agent : resolve(folder, agent),
       workspace: workspace === undefined ? flags.workspace : resolve(folder, workspace),
       seed: rest.seed ?? flags.seed,
       priority: rest.priority ?? flags.priority,
@@ -56,7 +58,9 @@ const plansOf = Effect.fnUntraced(function* (content: string, name: string, fold
       grant: rest.grant ?? flags.grant,
       net: flags.net,
       plugins: flags.plugins,
-      summaries: flags.summaries
+      summaries: flags.summaries,
+      verify: rest.verify ?? flags.verify,
+      strategy: rest.strategy ?? flags.strategy
     }
     const label = { line: i + 1, ...(id === undefined ? {} : { task_id: id }) }
     plans.push({ ...(yield* plan(task, settings, where)), label })

@@ -4,7 +4,7 @@ import { Flag } from "effect/cli"
 import { mostSequences } from "../kernel/engine/llama.ts"
 import { embeddedModel } from "./environment.ts"
 
-const positive = (flag: Flag.Flag<number>) =>
+export const positive = (flag: Flag.Flag<number>) =>
   flag.pipe(
     Flag.filter(
       (n) => n > 0,
@@ -28,7 +28,17 @@ export const jsonFlag = Flag.Boolean("json").pipe(
 export const taskFlags = {
   agent: Flag.String("agent").pipe(
     Flag.withDefault("fast"),
-    Flag.withDescription("`fast`, or a Markdown file of instructions")
+    Flag.withDescription("`fast`, `slow`, `auto`, or a Markdown file of instructions")
+  ),
+  verify: Flag.String("verify").pipe(
+    Flag.optional,
+    Flag.map(Option.getOrUndefined),
+    Flag.withDescription("For slow and auto: a command that exits with 0 when the task is done right")
+  ),
+  strategy: Flag.String("strategy").pipe(
+    Flag.optional,
+    Flag.map(Option.getOrUndefined),
+    Flag.withDescription("How to search: dfs, beam, mcts, greedy, best-of-n, self-consistency")
   ),
   workspace: Flag.String("workspace").pipe(
     Flag.withDefault("."),

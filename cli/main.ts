@@ -5,6 +5,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Effect, Exit, Option, References } from "effect"
 import { CliError, CliOutput, Command } from "effect/cli"
 import { batch } from "./batch.ts"
+import { compare } from "./compare.ts"
 import { version } from "./environment.ts"
 import { kill, killArguments } from "./kill.ts"
 import { logs } from "./logs.ts"
@@ -18,7 +19,7 @@ import { trust } from "./trust.ts"
 
 const noos = Command.make("noos").pipe(
   Command.withDescription("The operating system for language models"),
-  Command.withSubcommands([run, batch, ps, logs, kill, memory, tool, mcp, trust])
+  Command.withSubcommands([run, batch, compare, ps, logs, kill, memory, tool, mcp, trust])
 )
 
 const complain = (what: string, todo: string) => process.stderr.write(`noos: ${what}\nnoos: ${todo}\n`)

@@ -21,7 +21,9 @@ export const mcp = Command.make(
       priority: 0,
       tokens: undefined,
       seconds: undefined,
-      summaries: false
+      summaries: false,
+      verify: undefined,
+      strategy: undefined
     }
     const settled = yield* settle({ ...usual, ...flags }, "")
     // Loaded here, for no other command needs it.

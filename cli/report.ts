@@ -27,11 +27,16 @@ export const jsonReport = (labels: ReadonlyMap<number, Label>): Report => {
       case "syscall":
       case "evict":
       case "fault":
+      case "tried":
+      case "decided":
         return write(event)
       case "exit": {
         const { answer, pid, reason, status, type, usage } = event
         const told = status === "interrupted" ? "killed" : status
-        write({ type, pid, status: told, answer, usage, reason, ...label.get(pid) })
+        // Who thinks fast values nothing.
+        const { valueTokens, ...used } = usage
+        const all = valueTokens === 0 ? used : usage
+        write({ type, pid, status: told, answer, usage: all, reason, ...label.get(pid) })
         label.delete(pid)
       }
     }
@@ -140,7 +145,11 @@ export const personReport = (head: () => string, tasks: number): Report => {
     const text = `  … ${summary()} · ${tokens} tokens · ${seconds(began)}`
     process.stderr.write(`${clear}${oneLine(text, width() - 1)}`)
   }
+  /** What is only tried: a line of each state says enough. */
+  const branches = new Set<number>()
   return (event) => {
+    if (event.type === "start" && event.branch === true) branches.add(event.pid)
+    if ("pid" in event && branches.has(event.pid) && event.type !== "token") return
     switch (event.type) {
       case "start": {
         const first = began === 0
@@ -170,6 +179,12 @@ export const personReport = (head: () => string, tasks: number): Report => {
         if (event.tool === "exit" && event.ok) return
         return line(event.pid, `  ${callLine(event.tool, event.args, event, width())}`)
       }
+      case "tried": {
+        const text = oneLine(event.text, Math.floor(width() * 0.7))
+        return line(event.pid, `  ${"  ".repeat(event.depth - 1)}${event.value.toFixed(2)} ${text}`)
+      }
+      case "decided":
+        return line(event.pid, `  ${oneLine(event.text, width() - 12)}`)
       case "evict":
         return line(event.pid, `  ${pagedOut(event)}`)
       case "fault":

@@ -5,6 +5,7 @@ import { Effect, Fiber } from "effect"
 import type { Briefing } from "../agents/instructions.ts"
 import { fast, fromMarkdown } from "../agents/programs.ts"
 import { runTasks, type Task } from "../agents/task.ts"
+import { driver, mannerOf, type Manner as Thinking } from "../agents/think.ts"
 import { processCalls } from "../kernel/calls.ts"
 import { Engine } from "../kernel/engine/engine.ts"
 import { type KernelEvent, Observer } from "../kernel/event.ts"
@@ -34,6 +35,15 @@ export interface Settings {
   readonly plugins: ReadonlyArray<string>
   /** Whether pages that leave the window are summed up. */
   readonly summaries: boolean
+  /** A command that says whether it was done right. */
+  readonly verify: string | undefined
+  /** By which search it is thought about slowly. */
+  readonly strategy: string | undefined
+}
+
+/** How it is thought about, otherwise than fast. */
+interface Thinks extends Thinking {
+  readonly mode: "slow" | "auto"
 }
 
 /** A task that has been checked. */
@@ -43,6 +53,8 @@ export interface Plan {
   readonly net: ReadonlyArray<string>
   readonly grant: ReadonlyArray<string> | undefined
   readonly sources: Sources
+  /** Undefined: fast. */
+  readonly thinks: Thinks | undefined
   /** Where it was written, put in front of what is wrong with it. */
   readonly where: string
   /** What scripts are told with its start and its exit. */
@@ -52,12 +64,37 @@ export interface Plan {
 /** The most processes that the engine holds at a time unless a person says so. */
 const usualRows = 8
 
+const isThinking = (agent: string): agent is Thinks["mode"] => agent === "slow" || agent === "auto"
+
+/** Names of agents, which are no files. */
+export const isAgent = (agent: string): boolean => agent === "fast" || isThinking(agent)
+
+/** How a task is thought about slowly, if it is to be. */
+const thinksOf = Effect.fnUntraced(function* (settings: Settings, where: string) {
+  const { agent, strategy, verify } = settings
+  if (!isThinking(agent)) {
+    if (verify === undefined && strategy === undefined) return undefined
+    return yield* usage(
+      `${where}verify and strategy are for slow thinking`,
+      "add `--agent slow` or `--agent auto`"
+    )
+  }
+  const manner = yield* mannerOf(settings).pipe(
+    Effect.mapError(({ message }) => usage(`${where}strategy: ${message}`, "see `noos run --help`"))
+  )
+  return { ...manner, mode: agent } satisfies Thinks
+})
+
 /** `fast`, or a Markdown file whose text is the program's instructions. */
 const programOf = (agent: string, seed: number, where: string) => {
-  if (agent === "fast") return Effect.succeed(fast(seed))
+  if (isAgent(agent)) return Effect.succeed({ ...fast(seed), name: agent })
   return Effect.try({
     try: () => fromMarkdown(basename(agent, ".md"), readFileSync(agent, "utf8"), seed),
-    catch: () => usage(`${where}agent: cannot read ${agent}`, "use `fast` or the path of a Markdown file")
+    catch: () =>
+      usage(
+        `${where}agent: cannot read ${agent}`,
+        "use `fast`, `slow`, `auto` or the path of a Markdown file"
+      )
   })
 }
 
@@ -72,12 +109,13 @@ export const settle = Effect.fnUntraced(function* (settings: Settings, where: st
   const { grant, net, plugins, priority, seconds, tokens } = settings
   const sources: Sources = { config: yield* configOf(folder), plugins }
   yield* surely(grant, sources, where)
+  const thinks = yield* thinksOf(settings, where)
   const budget = {
     ...(tokens === undefined ? {} : { tokens }),
     ...(seconds === undefined ? {} : { seconds })
   }
   const task = { program: { ...program, summaries: settings.summaries }, priority, budget }
-  return { folder, net, grant, sources, task }
+  return { folder, net, grant, sources, task, thinks }
 })
 
 /** Checks a task. */
@@ -123,9 +161,12 @@ export interface Manner {
 export const runPlans = Effect.fn("noos.runPlans")(function* (plans: ReadonlyArray<Plan>, manner: Manner) {
   const several = plans.length > 1
   // Without children there are never more processes than tasks, and a row that nobody uses takes memory all the same.
-  const family = plans.some(({ grant }) => processCalls.some(({ name }) => grant?.includes(name)))
+  const family = plans.some(
+    ({ grant, thinks }) => thinks !== undefined || processCalls.some(({ name }) => grant?.includes(name))
+  )
   const most = family ? Number.POSITIVE_INFINITY : plans.length
-  const rows = Math.min(manner.parallel ?? Math.min(plans.length, usualRows), most)
+  const usual = plans.some(({ thinks }) => thinks !== undefined) ? usualRows : plans.length
+  const rows = Math.min(manner.parallel ?? Math.min(usual, usualRows), most)
   const trace = manner.trace === undefined ? undefined : yield* openTrace(manner.trace)
   const labels = new Map<number, Label>()
   /** The tasks' own processes in their order, and how those ended that have. */
@@ -150,11 +191,12 @@ export const runPlans = Effect.fn("noos.runPlans")(function* (plans: ReadonlyArr
     const opened = yield* openAll(plans)
     yield* (yield* Fiber.join(control)).serve
     const tasks: Array<Task> = []
-    for (const { folder, grant, label, task, where } of plans) {
+    for (const { folder, grant, label, task, thinks, where } of plans) {
       const { added, workspace } = opened.get(folder)!
       const tools = yield* granted(grant, added, where)
       const begun = (run: number) => label && labels.set(run, label)
-      tasks.push({ ...task, workspace, tools, instructions: added.instructions, approve, begun })
+      const drive = thinks && { drive: driver(thinks.mode, thinks, workspace, () => {}) }
+      tasks.push({ ...task, workspace, tools, instructions: added.instructions, approve, begun, ...drive })
     }
     return yield* runTasks(tasks)
   }).pipe(

@@ -12,6 +12,8 @@ export type KernelEvent =
       readonly run: number
       readonly task: string
       readonly parent?: number
+      /** It is a branch of its parent's: something tried. */
+      readonly branch?: true
     }
   | { readonly type: "state"; readonly pid: number; readonly state: State; readonly why: string }
   | { readonly type: "token"; readonly pid: number; readonly text: string }
@@ -27,6 +29,17 @@ export type KernelEvent =
       readonly error?: { readonly code: string; readonly message: string }
       readonly ms: number
     }
+  /** A search came to a state: so many calls from the process that searches, the last of them with what came of it. */
+  | {
+      readonly type: "tried"
+      readonly pid: number
+      readonly branch: number
+      readonly depth: number
+      readonly text: string
+      readonly value: number
+    }
+  /** What a process that thinks slowly has decided, and why. */
+  | { readonly type: "decided"; readonly pid: number; readonly text: string }
   /** One batch of the engine. */
   | {
       readonly type: "step"

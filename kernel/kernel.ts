@@ -173,7 +173,9 @@ const make = Effect.gen(function* () {
     spend(p, "cachedTokens", p.sequence?.length ?? 0)
     const { parent, run, task } = p
     parent?.children.add(p)
-    observe({ type: "start", pid, run, task, ...(parent === undefined ? {} : { parent: parent.pid }) })
+    const kin =
+      parent === undefined ? {} : { parent: parent.pid, ...(p.pooled ? { branch: true as const } : {}) }
+    observe({ type: "start", pid, run, task, ...kin })
     const late = Effect.sync(() => {
       p.doomed ??= { status: "budget", reason: `more than ${p.budget.seconds} s` }
     })

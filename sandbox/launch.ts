@@ -61,15 +61,36 @@ read -r wait || :`
 /** Folders of every system, one of which hides nothing that is wanted when something is mounted on it. */
 const places = ["/mnt", "/media", "/srv", "/opt", "/home"]
 
+/** The first of these folders of which nothing that is needed is hidden by a mount on it. */
+export const freePlace = (isFree: (place: string) => boolean): string | undefined =>
+  places.find((place) => existsSync(place) && isFree(place))
+
+/** Descriptors of this process that keep namespaces. */
+export interface Namespaces {
+  readonly mount: number
+  readonly user?: number
+}
+
+/** What a command is started with that is to run in namespaces, as `identity` if that is somebody else. */
+export const entering = ({ mount, user }: Namespaces, identity?: Identity): ReadonlyArray<string> => [
+  "nsenter",
+  ...(user === undefined ? [] : [`--user=/proc/${process.pid}/fd/${user}`, "--preserve-credentials"]),
+  `--mount=/proc/${process.pid}/fd/${mount}`,
+  ...(identity && isRoot ? ["--setuid", `${identity.uid}`, "--setgid", `${identity.gid}`] : []),
+  "--"
+]
+
 /** Makes the mount namespace and gives a descriptor that keeps it; the process that made it is gone then. */
 const makeNamespace = async (
   base: string,
   froms: ReadonlyArray<string>,
   identity: Identity,
-  programs: string
+  programs: string,
+  within: ReadonlyArray<string>
 ): Promise<number> => {
-  const argv = ["--mount", "--propagation", "slave", "--", "/bin/sh", "-c", mounts, "sh"]
-  const child = execa("unshare", [...argv, base, `${identity.uid}`, ...froms], {
+  const unshare = ["unshare", "--mount", "--propagation", "slave", "--", "/bin/sh", "-c", mounts, "sh"]
+  const [file = "", ...argv] = [...within, ...unshare, base, `${identity.uid}`, ...froms]
+  const child = execa(file, argv, {
     cwd: "/",
     env: { PATH: programs },
     extendEnv: false,
@@ -86,30 +107,30 @@ const makeNamespace = async (
   return namespace
 }
 
-/** Makes files and folders of the host reachable for commands that run as `identity`, until the scope closes. */
+/**
+ * Makes files and folders of the host reachable for commands that run as `identity`, until the scope closes. They are
+ * named as a process sees them that was started with `within`.
+ */
 export const baseFor = (
   froms: readonly [string, ...ReadonlyArray<string>],
   identity: Identity,
-  programs: string
+  programs: string,
+  within: ReadonlyArray<string> = []
 ): Effect.Effect<Base, ToolError, Scope.Scope> => {
-  if (!isRoot) return Effect.succeed({ prefix: [], sources: froms })
-  const within = (place: string) => froms.some((from) => `${from}/`.startsWith(`${place}/`))
-  const base = places.find((place) => existsSync(place) && !within(place))
+  if (!isRoot) return Effect.succeed({ prefix: within, sources: froms })
+  const base = freePlace((place) => !froms.some((from) => `${from}/`.startsWith(`${place}/`)))
   const unavailable = (message: string) =>
     new ToolError({ code: "unavailable", message: `no mount namespace: ${message}` })
   if (base === undefined) return Effect.fail(unavailable(`no place for it in ${places.join(" ")}`))
   return Effect.acquireRelease(
     Effect.tryPromise({
-      try: () => makeNamespace(base, froms, identity, programs),
+      try: () => makeNamespace(base, froms, identity, programs, within),
       catch: (cause) => unavailable(cause instanceof Error ? cause.message : String(cause))
     }),
     (namespace) => Effect.sync(() => closeSync(namespace))
   ).pipe(
     Effect.map((namespace) => ({
-      prefix: [
-        ...["nsenter", `--mount=/proc/${process.pid}/fd/${namespace}`],
-        ...["--setuid", `${identity.uid}`, "--setgid", `${identity.gid}`, "--"]
-      ],
+      prefix: entering({ mount: namespace }, identity),
       sources: [`${base}/0`, ...froms.slice(1).map((_, i) => `${base}/${i + 1}`)]
     }))
   )

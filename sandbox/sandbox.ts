@@ -118,6 +118,32 @@ export interface Workspace {
   ) => Effect.Effect<{ readonly created: boolean }, ToolError>
   /** The entries of a directory, sorted by name. */
   readonly list: (path: string) => Effect.Effect<ReadonlyArray<Entry>, ToolError>
+  /** A copy of it as it is when the copy is first used, discarded with the scope. Nothing is done before that. */
+  readonly branch: Effect.Effect<Branch, ToolError, Scope.Scope>
+}
+
+/** What a branch has done to one path of its base. */
+export interface Change {
+  readonly path: string
+  /** A path that was a file and is a folder now, or the like, is `changed`. Folders themselves are told only where they come, go or change their mode. */
+  readonly kind: "added" | "changed" | "removed"
+  /** The text of a small text file before and after, for diffs. */
+  readonly before?: string
+  readonly after?: string
+}
+
+/** A copy-on-write copy of a workspace: its base. Neither the base nor other branches see what is done in it. */
+export interface Branch {
+  readonly workspace: Workspace
+  /** Another branch of the same base that goes on from where this one is now. While it lives, this one cannot be written. */
+  readonly fork: Effect.Effect<Branch, ToolError, Scope.Scope>
+  /** What it has changed since its base, sorted by path. */
+  readonly changes: Effect.Effect<ReadonlyArray<Change>, ToolError>
+  /**
+   * Puts all changes into the base, all or none whatever crashes. Refuses with `unavailable` if the base is no longer what
+   * it was when its first branch was made.
+   */
+  readonly commit: Effect.Effect<ReadonlyArray<Change>, ToolError>
 }
 
 /** Opens workspaces. Fails closed: without a working sandbox there is no workspace. */

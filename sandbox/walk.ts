@@ -14,7 +14,7 @@ import { ToolError } from "../kernel/tool.ts"
 import { workFolder } from "./profile.ts"
 
 /** Linux's O_PATH: a descriptor that names a file and cannot read it; opening a device or FIFO so has no effect. */
-const O_PATH = 0o10000000
+export const O_PATH = 0o10000000
 
 /** Symbolic links followed in one path before it is taken for a loop: the kernel's own limit, path_resolution(7). */
 const maxLinks = 40

@@ -48,9 +48,11 @@ const asTheyAre = [
   "noos",
   "noos.plugin.schema.json",
   "noos.schema.json",
+  "noos.suite.schema.json",
   "tools/code/python.py",
   "scripts/setup.mjs",
   "scripts/setup",
+  "suites/data",
   "models/nano.gguf",
   "models/nano/README.md"
 ]

@@ -21,7 +21,7 @@ import {
 import { type ModelFile, readModelFile } from "./gguf.ts"
 import { importLibrary, type Library, startLibrary, takeComplaints } from "./llama-library.ts"
 import { LlamaSequence, ParsedGrammar, type Row, type Rows } from "./llama-sequence.ts"
-import { snapshotStore } from "./snapshot.ts"
+import { SnapshotFolders, snapshotStore } from "./snapshot.ts"
 
 export interface LlamaOptions {
   readonly modelPath: string
@@ -140,7 +140,7 @@ const service = Effect.fnUntraced(function* ({ library, file, llama, model, cont
     },
     model,
     startGrammar: (grammar) => new library.LlamaGrammarEvaluationState({ model, grammar }),
-    snapshots: yield* snapshotStore(),
+    snapshots: yield* snapshotStore(yield* SnapshotFolders),
     bytes: file.cacheBytes,
     measured: (what, tokens, began) => costs.note(what, tokens, began)
   }

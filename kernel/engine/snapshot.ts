@@ -7,7 +7,7 @@
 import { lstatSync, mkdtempSync, readdirSync, rmSync, statfsSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Effect, type Scope } from "effect"
+import { Context, Effect, type Scope } from "effect"
 
 /** A state file, how many tokens it covers, and its size. Held by one or more sequences. */
 export interface Snapshot {
@@ -88,9 +88,14 @@ export interface SnapshotStore {
   readonly release: (snapshot: Snapshot | undefined) => void
 }
 
+/** Where states are kept: the first of these folders that has room. Without any, what gives up its row is evaluated again. */
+export const SnapshotFolders = Context.Reference<ReadonlyArray<string>>("noos/SnapshotFolders", {
+  defaultValue: () => [memory, tmpdir()]
+})
+
 /** The store of one engine; its files go with the scope. Tries the folders in order. */
 export const snapshotStore = (
-  folders: ReadonlyArray<string> = [memory, tmpdir()]
+  folders: ReadonlyArray<string>
 ): Effect.Effect<SnapshotStore, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(

@@ -5,11 +5,11 @@
  *   node models/nano/generate.ts text --rows 20000 --seed 1 > sample.txt             text for the vocabulary
  *   node models/nano/generate.ts rows --model FILE.gguf --out DIR --rows 20000 --length 512 --seed 1 [--shards 10]
  *
- * A row is one system page and as many tasks as fit behind it, or a run of puzzles. Files, each [rows, L+1]:
+ * A row is one system page and as many tasks as fit behind it. Files, each [rows, L+1]:
  * NAME.TL.ids.bin (uint16), the tokens; NAME.TL.w.bin (uint8), loss weights, 255 for what the model has to write;
  * NAME.TL.seg.bin (uint8), 0 for the system page, then 1, 2, … for the tasks, each of which sees the page and itself only.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
+import { mkdirSync, renameSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import {
@@ -26,9 +26,9 @@ import { folderPages } from "./folder.ts"
 import { Random } from "./language.ts"
 import { memoryTask, noteStep } from "./memory.ts"
 import { type Plugin, plugin } from "./plugins.ts"
-import { exchange, testPuzzles, trainable } from "./puzzles.ts"
 import { randomStep } from "./skills.ts"
 import { makeTask, type Task } from "./task.ts"
+import { blocksLesson, numbersLesson, repairLesson } from "./thinking.ts"
 import type { Call } from "./world.ts"
 
 /** A piece of a row: who writes it, and what. `learn` marks what the model itself must produce. */
@@ -42,8 +42,10 @@ export interface Piece {
 
 /** How much of a row's tools and tasks is what. Shares in [0, 1]. */
 export interface Mix {
-  /** Rows of puzzles instead of tool tasks. */
-  readonly puzzles: number
+  /** Rows of number puzzles, of blocks, and of scripts to be repaired; the others are of tool tasks. */
+  readonly numbers: number
+  readonly blocks: number
+  readonly repair: number
   /** Tool lists with the built-in tools under their own names. */
   readonly real: number
   /** All default tools listed, rather than a few. */
@@ -93,7 +95,7 @@ const listedTask = (
   })
 
 /** A system page and an endless supply of tasks behind it. */
-export const conversation = (r: Random, mix: Mix): { system: Piece; next: () => Array<Piece> } => {
+export const conversation = (r: Random, mix: Mix): { system: Piece; next: () => ReadonlyArray<Piece> } => {
   const names = naming(r, mix.real)
   const exit = names.cards.at(-1) as Naming["cards"][number]
   const memory = r.chance(mix.memory)
@@ -131,25 +133,17 @@ export const conversation = (r: Random, mix: Mix): { system: Piece; next: () => 
 }
 
 /** A row's pieces, generated until `room(pieces)` says that the next group does not fit. */
-const row = (
-  r: Random,
-  mix: Mix,
-  puzzles: ReadonlyArray<ReadonlyArray<number>>,
-  fits: (group: ReadonlyArray<Piece>) => boolean
-): void => {
-  if (r.chance(mix.puzzles)) {
-    for (;;) {
-      const e = exchange(r, puzzles)
-      if (
-        !fits([
-          { role: "user", text: e.user, learn: false },
-          { role: "model", text: e.model, learn: true }
-        ])
-      )
-        return
-    }
-  }
-  const c = conversation(r, mix)
+const row = (r: Random, mix: Mix, fits: (group: ReadonlyArray<Piece>) => boolean): void => {
+  const kind = r.unit()
+  const { blocks, numbers, repair } = mix
+  const c =
+    kind < numbers
+      ? numbersLesson(r)
+      : kind < numbers + blocks
+        ? blocksLesson(r)
+        : kind < numbers + blocks + repair
+          ? repairLesson(r)
+          : conversation(r, mix)
   if (!fits([c.system])) return
   while (fits(c.next()));
 }
@@ -165,29 +159,31 @@ const main = async () => {
       seed: { type: "string", default: "1" },
       shards: { type: "string", default: "1" },
       first: { type: "string", default: "0" },
-      puzzles: { type: "string", default: "0.15" },
+      numbers: { type: "string", default: "0.15" },
+      blocks: { type: "string", default: "0.1" },
+      repair: { type: "string", default: "0.1" },
       real: { type: "string", default: "0.5" },
       full: { type: "string", default: "0.5" },
       memory: { type: "string", default: "0" },
-      told: { type: "string", default: "0" },
-      data: { type: "string", default: new URL("../../bench/data/game24.csv", import.meta.url).pathname }
+      told: { type: "string", default: "0" }
     }
   })
   const mix = {
-    puzzles: Number(values.puzzles),
+    numbers: Number(values.numbers),
+    blocks: Number(values.blocks),
+    repair: Number(values.repair),
     real: Number(values.real),
     full: Number(values.full),
     memory: Number(values.memory),
     told: Number(values.told)
   }
-  const puzzles = trainable(new Set(testPuzzles(readFileSync(values.data, "utf8")).map((p) => p.join(" "))))
   const rows = Number(values.rows)
   if (positionals[0] === "text") {
     const r = new Random(Number(values.seed))
     for (let i = 0; i < rows; i++) {
       let groups = 0
       const out: Array<string> = []
-      row(r, mix, puzzles, (group) => {
+      row(r, mix, (group) => {
         out.push(...group.map((p) => `<|${p.role === "model" ? "assistant" : p.role}|>${p.text}<|end|>`))
         return ++groups < 5
       })
@@ -229,7 +225,7 @@ const main = async () => {
       const end = at + length + 1
       const start = at
       let segment = 0
-      row(r, mix, puzzles, (group) => {
+      row(r, mix, (group) => {
         const tokens: Array<number> = []
         const w: Array<number> = []
         for (const p of group) {

@@ -12,7 +12,6 @@ import { Syscalls } from "../../kernel/syscall.ts"
 import { type Chain, chain, type Variant } from "../../models/nano/chains.ts"
 import { defaultCards } from "../../models/nano/disguises.ts"
 import { compose, phrase, Random, type Voice } from "../../models/nano/language.ts"
-import { moves, reachable, stateOf, trainable } from "../../models/nano/puzzles.ts"
 import { randomStep, skills } from "../../models/nano/skills.ts"
 import { makeTask } from "../../models/nano/task.ts"
 import { Bubblewrap } from "../../sandbox/bubblewrap.ts"
@@ -203,39 +202,3 @@ describe("chains", () => {
 /** Whether a text says a name, and not as part of another. */
 const holds = (text: string, name: string): boolean =>
   text.split(/[^\w./-]+/).some((x) => x.replace(/[.]$/, "") === name)
-
-describe("puzzles", () => {
-  it("knows what can be made: 1,362 of the 4-number puzzles make 24", () => {
-    assert.strictEqual(trainable(new Set()).length, 1362)
-    assert.isTrue(reachable(stateOf([3, 3, 8, 8]), 24), "8/(3-8/3)")
-    assert.isFalse(reachable(stateOf([1, 1, 1, 1]), 24))
-  })
-
-  it("leaves the published test puzzles out of training", () => {
-    const csv = readFileSync(new URL("../../bench/data/game24.csv", import.meta.url), "utf8")
-    const tested = new Set(
-      csv
-        .trim()
-        .split("\n")
-        .slice(901, 1001)
-        .map((l) => l.split(",")[1]!)
-    )
-    assert.strictEqual(tested.size, 100)
-    assert.strictEqual(trainable(tested).length, 1262)
-  })
-
-  it("every move is right arithmetic", () => {
-    for (const move of moves(stateOf([2, 3, 7, 12]))) {
-      const [, a, op, b, v] = /^([\d/]+)([-+*:])([\d/]+)=([\d/]+)$/.exec(move.text)!
-      const number = (s: string) =>
-        s
-          .split("/")
-          .map(Number)
-          .reduce((x, y) => x / y)
-      const [x, y] = [number(a!), number(b!)]
-      const expected = op === "+" ? x + y : op === "-" ? x - y : op === "*" ? x * y : x / y
-      assert.closeTo(number(v!), expected, 1e-9, move.text)
-      assert.strictEqual(move.left.length, 3)
-    }
-  })
-})
