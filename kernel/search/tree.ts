@@ -68,7 +68,7 @@ export const close = (node: Node) => {
 
 /**
  * Whether asking for more from here is of no use. Chance may bring nothing new once, and to give up the root is to give up
- * the search: 2 and 6 solved the most of 1 and 3, 2 and 6, 3 and 12 at equal tokens (decision 0011).
+ * the search.
  */
 export const dry = (node: Node) => node.barren >= (node.parent === undefined ? 6 : 2)
 

@@ -8,7 +8,6 @@ import { strategyNamed } from "../../../kernel/search/named.ts"
 import { bestOfN, selfConsistency } from "../../../kernel/search/rollouts.ts"
 import { type Options, type Strategy, search } from "../../../kernel/search/search.ts"
 import { addNode, plant } from "../../../kernel/search/tree.ts"
-import { byAnswer, byLogProbability, byVerifier, byVote } from "../../../kernel/search/values.ts"
 import { randoms } from "./game24.ts"
 import { type Drawn, drawn } from "./toys.ts"
 
@@ -323,21 +322,6 @@ describe("strategyNamed", () => {
         assert.include(error.message, `"${name}"`)
         assert.include(error.message, "beam[:KEPTxWIDTH], dfs")
       }
-    })
-  )
-})
-
-describe("values", () => {
-  it.effect("are means of votes, shares of yes, geometric means, and verdicts", () =>
-    Effect.gen(function* () {
-      assert.closeTo(yield* byVote(3, (n) => Effect.succeed(n / 2)), 0.5, 1e-12)
-      assert.deepStrictEqual([byAnswer(0.3, 0.1), byAnswer(0, 0)], [0.3 / 0.4, 0])
-      assert.closeTo(byLogProbability([Math.log(0.5), Math.log(0.125)]), 0.25, 1e-12)
-      assert.strictEqual(byLogProbability([]), 1)
-      assert.deepStrictEqual(
-        [yield* byVerifier(Effect.succeed(true)), yield* byVerifier(Effect.succeed(false))],
-        [1, 0]
-      )
     })
   )
 })
