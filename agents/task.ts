@@ -16,6 +16,14 @@ export interface Task extends Omit<Spawn, "run" | "traced"> {
   readonly begun?: (run: number) => void
 }
 
+/** Branches of a search that may live at a time. */
+const mostBranches = 256
+
+const searching = ({ budget = {} }: Pick<Task, "budget">) => ({
+  traced: true,
+  budget: { processes: mostBranches, ...budget }
+})
+
 /** Opens the journal's run of a task and starts its process. */
 const begin = Effect.fnUntraced(function* ({ begun, drive, ...options }: Task) {
   const engine = yield* Engine
@@ -32,7 +40,7 @@ const begin = Effect.fnUntraced(function* ({ begun, drive, ...options }: Task) {
   })
   begun?.(run)
   const pid = yield* (yield* Kernel)
-    .spawn({ ...options, run, traced: drive !== undefined })
+    .spawn({ ...options, run, ...(drive === undefined ? {} : searching(options)) })
     .pipe(Effect.onError(() => Effect.ignore(journal.endRun(run, "failed"))))
   return { run, pid }
 })
